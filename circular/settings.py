@@ -1,0 +1,123 @@
+"""Settings from the environment or a `.env` file: read once, checked once, immutable afterwards.
+
+A wrong value stops the program with one line that names the setting (`SettingsError`). README documents every one of
+them; `tests/test_docs.py` fails when it does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import urllib.parse
+import zoneinfo
+from collections.abc import Mapping
+
+from dotenv import dotenv_values
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEMO_SECRET = "demo"  # noqa: S105 - refused in production, reported by `flask doctor`
+LANGUAGES = ("fr", "gcf", "ht", "en", "es", "pt")
+GATEWAYS = ("console", "africastalking")
+MODES = ("demo", "production")
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+class SettingsError(Exception):
+    """One line: which setting is wrong, what was read and what is expected. Never holds a secret's value."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every knob of the program. Durations are seconds unless the name says otherwise."""
+
+    mode: str = "demo"
+    database_url: str = f"sqlite:///{ROOT}/var/circular.db"
+    secret_key: str = DEMO_SECRET
+    host: str = "127.0.0.1"
+    port: int = 8000
+    threads: int = 8
+    background: bool = True
+    default_locale: str = "fr"
+    timezone: str = "America/Martinique"
+    country: str = "FR"
+    default_opening_hours: str = "Mo-Sa 09:00-17:00"
+    hold_opening_days: int = 7
+    resident_max_holds: int = 3
+    builder_max_holds: int = 2000
+    writes_per_minute: int = 20_000
+    web_reservations_per_hour: int = 30
+    sms_gateway: str = "console"
+    sms_webhook_secret: str = DEMO_SECRET
+    sms_sender: str = ""
+    sms_allowed_prefixes: tuple[str, ...] = ("+596", "+590", "+594", "+262", "+33")
+    africastalking_username: str = "sandbox"
+    africastalking_api_key: str = ""
+    africastalking_api_url: str = ""
+
+    @property
+    def demo(self) -> bool:
+        """Demo mode shows pickup codes on the page and says everywhere that the data is made up."""
+        return self.mode == "demo"
+
+
+def _check(name: str, ok: bool, expected: str, value: object) -> None:
+    if not ok:
+        raise SettingsError(f"{name}: {expected}; got {value!r}")
+
+
+def variable(field: str) -> str:
+    """The environment's name of a field: `CIRCULAR_MODE` for `mode` (`MODE` alone is too common), else upper case."""
+    return "CIRCULAR_MODE" if field == "mode" else field.upper()
+
+
+def load(environ: Mapping[str, str | None] | None = None) -> Settings:
+    """Read `.env` and the environment, which wins (or `environ` alone, in tests). An empty value is the default.
+
+    Raises: SettingsError, whose text is one line that names the setting.
+    """
+    source = {**dotenv_values(ROOT / ".env"), **os.environ} if environ is None else environ
+    values: dict[str, object] = {}
+    for field in dataclasses.fields(Settings):
+        text = (source.get(variable(field.name)) or "").strip()
+        if text:
+            values[field.name] = _read(variable(field.name), text, field.default)
+    settings = Settings(**values)  # type: ignore[arg-type]  # each was read by its default's type
+    _validate(settings)
+    return settings
+
+
+def _read(name: str, text: str, like: object) -> object:
+    """`text` as the type of the default `like`."""
+    if isinstance(like, bool):
+        _check(name, text.lower() in _BOOLEANS, "true or false", text)
+        return _BOOLEANS[text.lower()]
+    if isinstance(like, int):
+        _check(name, text.isascii() and text.isdigit(), "a whole number", text)
+        return int(text)
+    return tuple(text.replace(",", " ").split()) if isinstance(like, tuple) else text
+
+
+def _validate(s: Settings) -> None:
+    _check("CIRCULAR_MODE", s.mode in MODES, f"one of {', '.join(MODES)}", s.mode)
+    scheme = urllib.parse.urlsplit(s.database_url).scheme
+    _check("DATABASE_URL", scheme in ("sqlite", "postgresql", "postgres"), "sqlite:///FILE or postgresql://…", scheme)
+    _check("PORT", 0 < s.port < 65536, "a port from 1 to 65535", s.port)
+    _check("THREADS", 1 <= s.threads <= 64, "1 to 64", s.threads)
+    _check("DEFAULT_LOCALE", s.default_locale in LANGUAGES, f"one of {', '.join(LANGUAGES)}", s.default_locale)
+    _check("SMS_GATEWAY", s.sms_gateway in GATEWAYS, f"one of {', '.join(GATEWAYS)}", s.sms_gateway)
+    try:
+        zoneinfo.ZoneInfo(s.timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        _check("TIMEZONE", False, "an IANA zone such as America/Martinique", s.timezone)
+    for prefix in s.sms_allowed_prefixes:
+        _check("SMS_ALLOWED_PREFIXES", prefix[0] == "+" and prefix[1:].isdigit(), "prefixes such as +596", prefix)
+    if s.africastalking_api_url:
+        url = urllib.parse.urlsplit(s.africastalking_api_url)
+        _check("AFRICASTALKING_API_URL", url.scheme in ("http", "https") and bool(url.netloc), "scheme, host and port", "?")
+    if s.sms_gateway == "africastalking":
+        _check("AFRICASTALKING_API_KEY", bool(s.africastalking_api_key), "a key, as SMS_GATEWAY=africastalking", "")
+    if s.mode == "production":
+        for name in ("secret_key", "sms_webhook_secret"):
+            strong = len(getattr(s, name)) >= 16 and getattr(s, name) != DEMO_SECRET
+            _check(name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one")
