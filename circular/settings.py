@@ -121,3 +121,18 @@ def _validate(s: Settings) -> None:
         for name in ("secret_key", "sms_webhook_secret"):
             strong = len(getattr(s, name)) >= 16 and getattr(s, name) != DEMO_SECRET
             _check(name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one")
+
+
+_active: list[Settings] = []
+
+
+def use(settings: Settings) -> None:
+    """Make `settings` those of this process (`create_app` and the tests call it)."""
+    _active[:] = [settings]
+
+
+def get() -> Settings:
+    """The settings of this process, read from the environment when nobody chose any."""
+    if not _active:
+        use(load())
+    return _active[0]

@@ -1,0 +1,636 @@
+"""The catalogue: listings of materials, tools, machines, rooms and workshops, and their categories.
+
+Quantities are thousandths of the listing's unit inside (`milli`), masses grams, times milliseconds since 1970 UTC.
+A listing's facts are a dict with the contract's field names; doors write them in their own form.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
+from stdnum import damm
+
+from circular import clock, db, places, search, settings
+from circular.checks import MILLI, MISSING, Fields, read_number
+from circular.errors import FieldErrors, Refusal
+from circular.people import Actor
+from circular.text import analyse
+
+KINDS = ("material", "tool", "machine", "room", "workshop")
+CONDITIONS = ("as_new", "good", "to_repair", "parts")
+UNITS = ("piece", "m", "m2", "m3", "kg", "t", "lot")
+WHOLE_UNITS = ("piece", "lot")
+STATUSES = ("draft", "published", "withdrawn")
+HAZARDS = ("asbestos", "lead", "termites", "treated_wood", "sharp", "dust")
+HAZARD_STATES = ("tested_clear", "none_declared", "unknown", "suspected", "declared")
+DIMENSIONS = ("length_mm", "width_mm", "height_mm", "thickness_mm", "diameter_mm")
+TITLE_LIMIT = 200
+FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
+
+
+class Category(db.Table):
+    """What a thing is, in a tree over the PEMD and REP families. Labels: JSON by language."""
+
+    code = TextField(primary_key=True)
+    parent = TextField(default="")
+    unit = TextField()
+    labels = TextField()
+    unverified = TextField(default="")  # languages whose label no native reader has checked, joined by |
+    waste_code = TextField(default="")
+    co2e_kg_per_kg = FloatField(null=True)
+    co2e_source = TextField(default="")
+    position = IntegerField(default=0)
+
+
+class Counter(db.Table):
+    """The last number given, by name."""
+
+    name = TextField(primary_key=True)
+    last = BigIntegerField()
+
+
+class Listing(db.Table):
+    """One lot. `version` is the lock that a reservation takes by writing it; `revision` counts what staff changed."""
+
+    id = BigAutoField()
+    code = TextField(unique=True)
+    external_id = TextField(null=True)
+    place_id = BigIntegerField()
+    site_id = BigIntegerField(null=True)
+    kind = TextField()
+    title = TextField()
+    description = TextField()
+    category = TextField()
+    condition = TextField()
+    quantity = BigIntegerField()
+    unit = TextField()
+    min_quantity = BigIntegerField()
+    step_quantity = BigIntegerField()
+    price_cents = BigIntegerField()
+    currency = TextField()
+    hazards = TextField()
+    dimensions = TextField()
+    mass_g = BigIntegerField(null=True)
+    latitude = FloatField(null=True)
+    longitude = FloatField(null=True)
+    available_from = BigIntegerField(null=True)
+    available_until = BigIntegerField(null=True)
+    opening_hours = TextField()
+    lang = TextField()
+    status = TextField()
+    title_terms = TextField()
+    terms = TextField()
+    version = BigIntegerField(default=0)
+    revision = IntegerField(default=1)
+    created_at = db.UtcDateTimeField()
+    updated_at = db.UtcDateTimeField()
+
+
+# --- availability -----------------------------------------------------------------------------------------------------
+# A live reservation: prepared, or held and not yet lapsed. A lapsed hold stops counting by itself (the parameter is the
+# present in milliseconds), so no timer is needed for correctness.
+LIVE = "r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)"
+RESERVED = f"COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0)"
+
+COLUMNS = (
+    "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
+    "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
+    "COALESCE(l.latitude, s.latitude, p.latitude) AS latitude, COALESCE(l.longitude, s.longitude, p.longitude) AS longitude, "
+    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.version, l.revision, l.created_at, "
+    "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
+    "p.opening_hours AS place_hours, s.code AS site"
+)
+JOINS = "JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id"
+
+
+# --- codes ------------------------------------------------------------------------------------------------------------
+def next_code() -> str:
+    """The next free number with its Damm check digit: listings and projects share one number space."""
+    while True:
+        number = db.value("UPDATE counter SET last = last + 1 WHERE name = 'code' RETURNING last")
+        if number is None:
+            db.insert_once(Counter, name="code", last=FIRST_NUMBER - 1)
+            continue
+        code = f"{number}{damm.calc_check_digit(str(number))}"
+        if not code_in_use(code):
+            return code
+
+
+def code_in_use(code: str) -> bool:
+    query = "SELECT 1 FROM listing WHERE code = ? UNION ALL SELECT 1 FROM project WHERE code = ?"
+    return db.value(query, code, code) is not None
+
+
+def is_code(text: str) -> bool:
+    """True for 5 to 18 digits whose last is the Damm check digit (`stdnum.damm`)."""
+    return bool(re.fullmatch(r"[0-9]{5,18}", text)) and bool(damm.is_valid(text))
+
+
+# --- categories -------------------------------------------------------------------------------------------------------
+def put_category(values: Mapping[str, Any]) -> None:
+    """Add a category or correct it."""
+    db.run("DELETE FROM category WHERE code = ?", values["code"])
+    Category.insert(**values).execute()
+    _category_tree.cache_clear()
+
+
+def categories() -> list[dict[str, Any]]:
+    """Every category in the town's order, labels by language."""
+    found = db.dicts(
+        "SELECT code, parent, unit, labels, unverified, waste_code, co2e_kg_per_kg, co2e_source FROM category "
+        "ORDER BY position, code"
+    )
+    for category in found:
+        category["labels"] = json.loads(category["labels"])
+        category["unverified"] = [language for language in category["unverified"].split("|") if language]
+        category["parent"] = category["parent"] or None
+    return found
+
+
+def category_exists(code: str) -> bool:
+    """True when `code` is a category."""
+    return _category(code) is not None
+
+
+class _CategoryFacts(NamedTuple):
+    unit: str
+    lineage: tuple[str, ...]  # itself, its parent, …
+    label_words: str
+    co2e_kg_per_kg: float | None
+
+
+def _category(code: str) -> _CategoryFacts | None:
+    return _category_tree(db.value("SELECT COUNT(*) FROM category"), id(db.database.obj)).get(code)
+
+
+@functools.lru_cache(maxsize=2)
+def _category_tree(_count: int, _database: int) -> dict[str, _CategoryFacts]:
+    """Facts by category, read again when the number of categories changes."""
+    found = {category["code"]: category for category in categories()}
+    tree = {}
+    for code, category in found.items():
+        lineage, parent = [code], category["parent"]
+        while parent and parent in found and parent not in lineage:
+            lineage.append(parent)
+            parent = found[parent]["parent"]
+        labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
+        tree[code] = _CategoryFacts(
+            category["unit"], tuple(lineage), " ".join(dict.fromkeys(analyse(labels))), category["co2e_kg_per_kg"]
+        )
+    return tree
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What somebody looks for. `min_quantity` is in thousandths; `available_on` in milliseconds since 1970."""
+
+    q: str = ""
+    kind: str = ""
+    category: str = ""
+    place: str = ""
+    commune: str = ""
+    condition: str = ""
+    lang: str = ""
+    min_quantity: int = 0
+    available_on: int | None = None
+    near: tuple[float, float] | None = None
+    radius_km: float = 10.0
+    limit: int = 20
+    cursor: str = ""
+
+
+class Page(NamedTuple):
+    """Listings in order, and where the next page starts (None when this is the last)."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+def find(query: Query) -> Page:
+    """Published listings that match, title matches first, newest first. Raises: Refusal("bad_cursor")."""
+    words = search.words(query.q)
+    if query.q.strip() and not words:
+        return Page([], None)  # only signs: nothing is called that
+    facets = _facets(query)
+    start = search.decode_cursor(query.cursor) if query.cursor else None
+    modes = (start.mode,) if start else (search.EXACT, search.PREFIX, search.ANY)
+    for mode in modes:
+        found: list[dict[str, Any]] = []
+        in_title = True
+        for in_title in (True, False) if words else (True,):
+            if start and start.in_title != in_title and not in_title:
+                after = None
+            elif start and in_title and not start.in_title:
+                continue
+            else:
+                after = start.last_id if start else None
+            match = search.match(words, facets, mode, in_title)
+            found += _walk(match, query, after, query.limit + 1 - len(found), in_title)
+            if len(found) > query.limit:
+                break
+        if found or not words or len(words) == 1 and mode == search.PREFIX:
+            break
+    more = None
+    if len(found) > query.limit:
+        last = found[query.limit - 1]
+        more = search.Cursor(mode, last["in_title"], last["id"]).encode()
+    return Page(found[: query.limit], more)
+
+
+def _facets(query: Query) -> list[str]:
+    facets = []
+    for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):
+        if value:
+            facets.append(search.facet(kind, value))
+    if query.lang:
+        facets.append(search.facet("l", query.lang))
+    if query.place:
+        facets.append(search.facet("p", db.value("SELECT id FROM place WHERE code = ?", query.place) or "none"))
+    return facets
+
+
+def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_title: bool) -> list[dict[str, Any]]:
+    now = db.to_ms(clock.now())
+    conditions, params = [match.condition], [now, *match.params]
+    if after is not None:
+        conditions.append(f"{match.order} < ?")
+        params.append(after)
+    if query.min_quantity:
+        conditions.append(f"l.quantity - {RESERVED} >= ?")
+        params += [now, query.min_quantity]
+    if query.available_on is not None:
+        conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
+        conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
+        params += [query.available_on, query.available_on]
+    if query.near:
+        latitude, longitude = query.near
+        # Equirectangular distance: within 0.1 % of the great circle at the size of an island (Earth radius 6,371 km).
+        conditions.append(
+            "((COALESCE(l.latitude, s.latitude, p.latitude) - ?) * (COALESCE(l.latitude, s.latitude, p.latitude) - ?) "
+            "+ (COALESCE(l.longitude, s.longitude, p.longitude) - ?) "
+            "* (COALESCE(l.longitude, s.longitude, p.longitude) - ?) * ?) <= ?"
+        )
+        squeeze = math.cos(math.radians(latitude)) ** 2
+        degrees = query.radius_km / 111.195
+        params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
+    return _facts(
+        db.dicts(
+            f"SELECT {COLUMNS}, l.quantity - {RESERVED} AS available FROM {match.source} {JOINS} "
+            f"WHERE {' AND '.join(conditions)} ORDER BY {match.order} DESC LIMIT ?",
+            *params,
+            limit,
+        ),
+        in_title,
+    )
+
+
+def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str, Any]]:
+    for listing in found:
+        listing["available"] = max(0, listing["available"])
+        listing["hazards"] = json.loads(listing["hazards"])
+        listing["dimensions"] = json.loads(listing["dimensions"])
+        listing["in_title"] = in_title
+    return found
+
+
+def get(code: str, actor: Actor | None = None) -> dict[str, Any]:
+    """One listing: a published one for everybody, any for the staff of its place.
+
+    Raises: Refusal("bad_code" | "no_such_listing").
+    """
+    found = _get(code)
+    if found is None or (found["status"] != "published" and not (actor and actor.works_at(found["place_id"]))):
+        known = re.fullmatch(r"[0-9]{5,18}", code) and not damm.is_valid(code)
+        raise Refusal("bad_code" if known else "no_such_listing", code=code)
+    return found
+
+
+def _get(code: str) -> dict[str, Any] | None:
+    found = db.dicts(
+        f"SELECT {COLUMNS}, l.quantity - {RESERVED} AS available FROM listing l {JOINS} WHERE l.code = ?",
+        db.to_ms(clock.now()),
+        code,
+    )
+    return _facts(found)[0] if found else None
+
+
+def co2e_kg(listing: Mapping[str, Any]) -> float | None:
+    """Upper bound of the CO2e (kg) that making this lot anew would emit: mass x the category's sourced factor.
+
+    None when the mass or the factor is not known: never guessed.
+    """
+    category = _category(str(listing["category"]))
+    if listing["mass_g"] is None or category is None or category.co2e_kg_per_kg is None:
+        return None
+    mass_kg = listing["mass_g"] / 1000 * listing["quantity"] / MILLI
+    return round(mass_kg * category.co2e_kg_per_kg, 1)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+def check(values: Mapping[str, Any], *, partial: bool = False, unit: str = "") -> dict[str, Any]:
+    """Clean fields of a listing; `unit` is the present one in a revision. Raises: Refusal("invalid" | "hazard")."""
+    timezone = settings.get().timezone
+    fields = Fields(values, partial=partial)
+    fields.choice("kind", KINDS, required=True)
+    fields.text("title", TITLE_LIMIT, required=True)
+    fields.text("description", 2000)
+    fields.text("category", 40, required=True)
+    category = fields.clean.get("category")
+    if category and _category(category) is None:
+        fields.errors.add("category", "unknown_category", value=category)
+    fields.choice("condition", CONDITIONS, default="good")
+    fields.choice("unit", UNITS, required=True)
+    whole = fields.clean.get("unit", unit) in WHOLE_UNITS
+    fields.milli("quantity", whole=whole, required=True)
+    smallest = MILLI if whole else 1
+    fields.milli("min_quantity", whole=whole, default=smallest)
+    fields.milli("step_quantity", whole=whole, default=smallest)
+    fields.whole("price_cents", default=0)
+    fields.text("currency", 3, default="EUR")
+    if not re.fullmatch(r"[A-Za-z]{3}", fields.clean.get("currency", "EUR")):
+        fields.errors.add("currency", "currency")
+    _check_hazards(fields)
+    _check_dimensions(fields)
+    _check_mass(fields)
+    fields.coordinates()
+    fields.moment("available_from", timezone)
+    fields.moment("available_until", timezone, end_of_day=True)
+    if (fields.clean.get("available_until") or 2**62) < (fields.clean.get("available_from") or 0):
+        fields.errors.add("available_until", "end_before_start")
+    places.check_opening_hours(fields)
+    fields.choice("lang", settings.LANGUAGES, default="fr")
+    fields.choice("status", ("draft", "published"), default="published")
+    for name, table in (("place", "place"), ("site", "site")):
+        _check_reference(fields, name, table)
+    return fields.done()
+
+
+def _check_reference(fields: Fields, name: str, table: str) -> None:
+    fields.text(name, 40, required=name == "place", default=None)
+    if name not in fields.clean:
+        return
+    code = fields.clean.pop(name)
+    fields.clean[f"{name}_id"] = None if code is None else db.value(f"SELECT id FROM {table} WHERE code = ?", code)
+    if code is not None and fields.clean[f"{name}_id"] is None:
+        fields.errors.add(name, f"unknown_{name}", value=code)
+
+
+def _check_hazards(fields: Fields) -> None:
+    """Hazards as objects {kind, state}, or text: `asbestos` (declared), `asbestos:suspected|lead:declared`."""
+    value = fields.raw("hazards", "[]")
+    if not isinstance(value, str | list | tuple):
+        if "hazards" not in fields.clean and value is not MISSING:
+            fields.errors.add("hazards", "hazard", kinds=", ".join(HAZARDS), states=", ".join(HAZARD_STATES))
+        return
+    entries = value.split("|") if isinstance(value, str) else value
+    hazards = []
+    for entry in entries:
+        kind, state = _read_hazard(entry)
+        if kind not in HAZARDS or state not in HAZARD_STATES:
+            fields.errors.add("hazards", "hazard", kinds=", ".join(HAZARDS), states=", ".join(HAZARD_STATES))
+            return
+        hazards.append({"kind": kind, "state": state})
+    fields.clean["hazards"] = json.dumps(hazards)
+
+
+def _read_hazard(entry: object) -> tuple[str, str]:
+    if isinstance(entry, Mapping):
+        kind, state = entry.get("kind", entry.get("type", "")), entry.get("state", entry.get("status", "declared"))
+    else:
+        kind, _, state = str(entry).partition(":")
+    return str(kind).strip().lower(), str(state).strip().lower() or "declared"
+
+
+def _check_dimensions(fields: Fields) -> None:
+    """Dimensions as an object, or text `length_mm=2000 width_mm=200`."""
+    value = fields.raw("dimensions", "{}")
+    if isinstance(value, str):
+        value = dict(pair.partition("=")[::2] for pair in value.replace(";", " ").split())
+    if not isinstance(value, Mapping):
+        return
+    dimensions: dict[str, int] = {}
+    for name, given in value.items():
+        number = read_number(given)
+        if name not in DIMENSIONS or number is None or number != int(number) or not 0 < number < 10**6:
+            fields.errors.add("dimensions", "dimensions", names=", ".join(DIMENSIONS))
+            return
+        dimensions[name] = int(number)
+    fields.clean["dimensions"] = json.dumps(dimensions)
+
+
+def _check_mass(fields: Fields) -> None:
+    """`mass_kg`, the mass of one unit, kept in grams."""
+    present = "mass_kg" in fields.values
+    fields.milli("mass_kg", whole=False)
+    if present or not fields.partial:
+        fields.clean["mass_g"] = fields.clean.pop("mass_kg", None)
+
+
+def blocking_hazard(hazards: list[dict[str, str]]) -> bool:
+    """Asbestos or lead, declared or suspected: nobody may take it (design/domain.md §9, publish gate)."""
+    return any(
+        hazard["kind"] in ("asbestos", "lead") and hazard["state"] in ("suspected", "declared") for hazard in hazards
+    )
+
+
+def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a listing, by the staff of its place; published at once unless `status` is draft.
+
+    Raises: Refusal("wrong_role" | "not_your_place" | "invalid" | "hazard" | "code_taken").
+    """
+    actor.require("staff")
+    clean = check(values)
+    if not actor.works_at(clean["place_id"]):
+        raise Refusal("not_your_place", place=values.get("place"))
+    with db.transaction():
+        code = _insert(clean, None, None)
+        return _must(code)
+
+
+def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) -> str:
+    """Insert a checked listing and index it; its code. Call inside a transaction."""
+    _gate(clean)
+    if code is not None:
+        errors = FieldErrors()
+        if not is_code(code):
+            errors.add("code", "bad_code")
+        elif code_in_use(code):
+            errors.add("code", "code_taken")
+        errors.refuse()
+    now = db.to_ms(clock.now())
+    terms = _terms(clean)
+    row = {
+        **clean,
+        "code": code or next_code(),
+        "external_id": external_id,
+        "title_terms": terms[0],
+        "terms": terms[1],
+        "version": 0,
+        "revision": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+    names = ", ".join(row)
+    listing_id = db.value(
+        f"INSERT INTO listing ({names}) VALUES ({', '.join('?' * len(row))}) RETURNING id", *row.values()
+    )
+    search.put(listing_id, None, terms)
+    return str(row["code"])
+
+
+def _gate(listing: Mapping[str, Any]) -> None:
+    if listing["status"] == "published" and blocking_hazard(json.loads(listing["hazards"])):
+        raise Refusal("hazard")
+
+
+def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
+    """The words of the title, and those of everything else with one token for each facet; none unless published."""
+    if listing["status"] != "published":
+        return "", ""
+    place = db.row(
+        "SELECT p.name, c.name, c.insee FROM place p LEFT JOIN commune c ON c.insee = p.commune WHERE p.id = ?",
+        listing["place_id"],
+    ) or ("", "", "")
+    category = _category(listing["category"])
+    lineage = category.lineage if category else (listing["category"],)
+    facets = [search.facet("c", code) for code in lineage]
+    facets += [
+        search.facet("k", listing["kind"]),
+        search.facet("p", listing["place_id"]),
+        search.facet("m", place[2] or ""),
+        search.facet("s", listing["condition"]),
+        search.facet("l", listing["lang"]),
+    ]
+    words = analyse(f"{listing['description']} {place[0]} {place[1] or ''}")
+    labels = category.label_words if category else ""
+    return " ".join(analyse(listing["title"])), " ".join([*dict.fromkeys(words), labels, *facets])
+
+
+def _must(code: str) -> dict[str, Any]:
+    found = _get(code)
+    assert found is not None
+    return found
+
+
+def lock(code: str) -> None:
+    """Take a listing's lock by writing it, first of all: measured, reading first sold 12 of 10 on PostgreSQL.
+
+    Raises: Refusal("bad_code" | "no_such_listing").
+    """
+    if not db.run("UPDATE listing SET version = version + 1 WHERE code = ?", code):
+        known = re.fullmatch(r"[0-9]{5,18}", code) and not damm.is_valid(code)
+        raise Refusal("bad_code" if known else "no_such_listing", code=code)
+
+
+def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+    """Change fields of a listing, by the staff of its place; `revision` is the one that was read (None: any).
+
+    Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "withdrawn" | "stale" | "invalid" | "hazard" |
+    "quantity_below_reserved").
+    """
+    actor.require("staff")
+    with db.transaction():
+        lock(code)
+        found = _must(code)
+        actor.require_place(found["place_id"], found["place"])
+        if found["status"] == "withdrawn":
+            raise Refusal("withdrawn")
+        if revision is not None and revision != found["revision"]:
+            raise Refusal("stale")
+        clean = check(changes, partial=True, unit=found["unit"])
+        if "place_id" in clean and not actor.works_at(clean["place_id"]):
+            raise Refusal("not_your_place", place=changes.get("place"))
+        _rewrite(found, clean)
+        return _must(code)
+
+
+def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
+    """Write checked changes on a locked listing and index it again."""
+    reserved = found["quantity"] - found["available"]
+    if clean.get("quantity", found["quantity"]) < reserved:
+        raise Refusal("quantity_below_reserved", reserved=amount(reserved))
+    if clean.get("unit", found["unit"]) in WHOLE_UNITS and clean.get("quantity", found["quantity"]) % MILLI:
+        errors = FieldErrors()
+        errors.add("quantity", "whole_number")
+        errors.refuse()
+    stored = db.dicts("SELECT * FROM listing WHERE id = ?", found["id"])[0]
+    after = {**stored, **clean}
+    _gate(after)
+    terms = _terms(after)
+    changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": db.to_ms(clock.now())}
+    assignments = ", ".join(f"{name} = ?" for name in changes)
+    old = (stored["title_terms"], stored["terms"])
+    db.run(
+        f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"]
+    )
+    search.put(found["id"], old, terms)
+
+
+def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
+    """Take a listing off the catalogue, by the staff of its place: the listing, or None when it was off already.
+
+    Who held some of it is the affair of `reservations.withdraw_listing`. Call inside a transaction.
+    Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place").
+    """
+    actor.require("staff")
+    lock(code)
+    found = _must(code)
+    actor.require_place(found["place_id"], found["place"])
+    if found["status"] == "withdrawn":
+        return None
+    _rewrite(found, {"status": "withdrawn"})
+    return found
+
+
+def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: str | None = None) -> str:
+    """Add a listing from a file, or bring the one with this `external_id` (of this place) or `code` up to date.
+
+    Returns "created", "updated" or "unchanged". Call inside a transaction. Raises as `publish` and `revise` do.
+    """
+    actor.require("staff")
+    clean = check(values)
+    if not actor.works_at(clean["place_id"]):
+        raise Refusal("not_your_place", place=values.get("place"))
+    found = None
+    if external_id:
+        query = "SELECT * FROM listing WHERE place_id = ? AND external_id = ?"
+        found = next(iter(db.dicts(query, clean["place_id"], external_id)), None)
+    elif code:
+        found = next(iter(db.dicts("SELECT * FROM listing WHERE code = ?", code)), None)
+    if found is None:
+        _insert(clean, code, external_id)
+        return "created"
+    if not actor.works_at(found["place_id"]):
+        raise Refusal("not_your_place", place=values.get("place"))
+    if found["status"] == "withdrawn" or all(found[name] == value for name, value in clean.items()):
+        return "unchanged"
+    lock(found["code"])
+    _rewrite(_must(found["code"]), clean)
+    return "updated"
+
+
+# --- amounts ----------------------------------------------------------------------------------------------------------
+def amount(milli: int) -> int | float:
+    """Thousandths as a JSON number: 12000 -> 12, 2500 -> 2.5."""
+    return milli // MILLI if milli % MILLI == 0 else milli / MILLI
+
+
+def milli_of(value: object, unit: str) -> int:
+    """A quantity in a listing's unit, in thousandths.
+
+    Raises: Refusal("quantity_not_positive" | "whole_number_needed").
+    """
+    number = read_number(value)
+    if number is None or not 0 < number <= 10**9 or number * MILLI != int(number * MILLI):
+        raise Refusal("quantity_not_positive")
+    if unit in WHOLE_UNITS and number != int(number):
+        raise Refusal("whole_number_needed", unit=unit)
+    return int(number * MILLI)

@@ -1,0 +1,149 @@
+"""A refusal is one code with facts. Nouns raise it; each door says it in its own words and the reader's language.
+
+The English sentence beside each code is the message id of the catalogues (`circular/locale`), shared by the API and the
+web; the SMS door has its own texts (`refusal_<code>` in `sms/locale`), because each must fit one segment.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+
+class Kind(Enum):
+    """What sort of refusal: a door turns it into its own signal (the API into an HTTP status)."""
+
+    INVALID = "invalid"
+    CONFLICT = "conflict"
+    MISSING = "missing"
+    FORBIDDEN = "forbidden"
+    UNAUTHENTICATED = "unauthenticated"
+    STALE = "stale"
+    UNCONDITIONAL = "unconditional"
+    TOO_MANY = "too_many"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    UNAVAILABLE = "unavailable"
+
+
+class Rule(NamedTuple):
+    kind: Kind
+    sentence: str
+
+
+REFUSALS: dict[str, Rule] = {
+    # reservations
+    "no_such_listing": Rule(Kind.MISSING, "There is no listing {code}. Check the number."),
+    "bad_code": Rule(Kind.MISSING, "{code} is not a listing number: one digit is wrong. Check the number."),
+    "sold_out": Rule(Kind.CONFLICT, "Only {available} left. Ask for less, or choose another listing."),
+    "not_reservable": Rule(Kind.CONFLICT, "This listing cannot be reserved here: contact the place."),
+    "hazard": Rule(Kind.CONFLICT, "Asbestos or lead is declared or suspected: nobody may take it. Save it as a draft."),
+    "not_yet_available": Rule(Kind.CONFLICT, "This can be reserved from {available_from}."),
+    "no_longer_available": Rule(Kind.CONFLICT, "This was available until {available_until}."),
+    "below_minimum": Rule(Kind.CONFLICT, "The smallest quantity is {minimum}."),
+    "not_a_step": Rule(Kind.CONFLICT, "The quantity goes by steps of {step}."),
+    "whole_number_needed": Rule(Kind.INVALID, "The unit is {unit}: give a whole number."),
+    "quantity_not_positive": Rule(Kind.INVALID, "The quantity must be more than zero, with three decimals at most."),
+    "too_many_reservations": Rule(Kind.CONFLICT, "{limit} reservations are held already, the most allowed: collect or cancel one."),
+    "no_such_reservation": Rule(Kind.MISSING, "There is no such reservation."),
+    "already_ended": Rule(Kind.CONFLICT, "This reservation is over ({state})."),
+    "expired": Rule(Kind.CONFLICT, "This reservation expired at {expires_at}. Reserve again if there is some left."),
+    "wrong_pickup_code": Rule(Kind.CONFLICT, "This pickup code is wrong. Ask for the 4 digits of the SMS."),
+    "too_many_attempts": Rule(Kind.TOO_MANY, "Too many wrong codes at this place. Try again in {retry_after} seconds."),
+    "more_than_reserved": Rule(Kind.CONFLICT, "Only {reserved} were reserved."),
+    "opted_out": Rule(Kind.CONFLICT, "This person asked for no more messages (STOP)."),
+    # listings, places, projects, sites
+    "invalid": Rule(Kind.INVALID, "Some fields need another value."),
+    "quantity_below_reserved": Rule(Kind.CONFLICT, "{reserved} are reserved: the quantity cannot go below."),
+    "code_taken": Rule(Kind.CONFLICT, "The code {code} is in use."),
+    "withdrawn": Rule(Kind.CONFLICT, "This listing was withdrawn: it cannot be revised."),
+    "no_such_place": Rule(Kind.MISSING, "There is no place {code}."),
+    "no_such_project": Rule(Kind.MISSING, "There is no project {code}."),
+    "no_such_site": Rule(Kind.MISSING, "There is no site {code}."),
+    # people and requests
+    "no_token": Rule(Kind.UNAUTHENTICATED, "A token is needed: Authorization: Bearer TOKEN."),
+    "bad_token": Rule(Kind.UNAUTHENTICATED, "This token is unknown or revoked."),
+    "wrong_role": Rule(Kind.FORBIDDEN, "This needs the role {role}."),
+    "not_your_place": Rule(Kind.FORBIDDEN, "Only the staff of {place} may do this."),
+    "bad_phone": Rule(Kind.INVALID, "This is not a mobile number we can write to. Example: 0696 12 34 56."),
+    "phone_not_allowed": Rule(Kind.FORBIDDEN, "Only staff may act for another phone number."),
+    "phone_needed": Rule(Kind.INVALID, "Whose reservation is it? Give a phone number."),
+    "idempotency_key_reused": Rule(Kind.INVALID, "This Idempotency-Key was used for another request."),
+    "in_progress": Rule(Kind.CONFLICT, "The first request with this Idempotency-Key is still running. Try again."),
+    "precondition_required": Rule(Kind.UNCONDITIONAL, "Send If-Match with the ETag that you read."),
+    "stale": Rule(Kind.STALE, "It was changed since you read it. Read it again, then send your change."),
+    "too_many_requests": Rule(Kind.TOO_MANY, "Too many requests. Try again in {retry_after} seconds."),
+    "bad_cursor": Rule(Kind.INVALID, "This page link is damaged. Start again from the first page."),
+    "foreign_form": Rule(Kind.FORBIDDEN, "This form came from another site. Open the page again, then send it."),
+    # files
+    "unreadable_file": Rule(Kind.INVALID, "This file cannot be read: send CSV or XLSX with a header row."),
+    "missing_columns": Rule(Kind.INVALID, "These columns are missing: {columns}."),
+    # the machine
+    "storage_full": Rule(Kind.UNAVAILABLE, "The storage is full: nothing was saved. Call the town's desk."),
+    "busy": Rule(Kind.UNAVAILABLE, "The service is busy: nothing was saved. Try again in a moment."),
+}
+
+# What may be wrong with one field; the sentence names the remedy.
+FIELD_ERRORS: dict[str, str] = {
+    "required": "A value is needed.",
+    "unknown_choice": "Choose one of: {choices}.",
+    "unknown_category": "There is no category {value}. See the list of categories.",
+    "unknown_place": "There is no place {value}. See the list of places.",
+    "unknown_site": "There is no site {value}. See the list of sites.",
+    "unknown_commune": "There is no commune {value}: give the INSEE code (Le Lamentin is 97213), not the postcode.",
+    "too_long": "At most {limit} characters.",
+    "not_a_number": "A number is needed, such as 12 or 2.5.",
+    "whole_number": "A whole number is needed for this unit.",
+    "positive": "More than zero, with three decimals at most.",
+    "not_negative": "Zero or more.",
+    "too_big": "At most {limit}.",
+    "not_a_date": "A date is needed, such as 2026-11-27.",
+    "end_before_start": "The end comes before the start.",
+    "latitude": "From -90 to 90.",
+    "longitude": "From -180 to 180.",
+    "currency": "A currency of three letters, such as EUR.",
+    "hazard": "Name hazards among {kinds}, each with a state among {states}.",
+    "dimensions": "Whole millimetres by name: {names}.",
+    "opening_hours": "Opening hours are written as in OpenStreetMap: Mo-Fr 09:00-17:00; Sa 09:00-12:00.",
+    "bad_code": "A code of 5 digits or more whose last is the Damm check digit.",
+    "code_taken": "This code is in use.",
+    "fixed": "This cannot be changed.",
+    "phone": "A phone number such as +596696123456.",
+    "needs": "Needs are written category:quantity:unit, one after another with | between.",
+    "pattern": "The standard asks for another form ({pattern}).",
+    "far": "These coordinates are not in {commune}.",
+    "another_place": "You are not staff of this place.",
+    "duplicate": "This row repeats row {row}.",
+    "mojibake": "The accents were lost when the file was saved: save it again as UTF-8.",
+}
+
+
+class Refusal(Exception):
+    """Something was asked that a rule forbids. `code` is a key of REFUSALS, `facts` fill its sentence in any language."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        super().__init__(code)
+        self.code = code
+        self.facts = facts
+        self.rule = REFUSALS[code]
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field: a key of FIELD_ERRORS and the facts of its sentence."""
+
+    code: str
+    facts: dict[str, object] = {}
+
+
+class FieldErrors(dict[str, FieldError]):
+    """Errors by field, gathered so that a person sees all of them at once."""
+
+    def add(self, field: str, code: str, **facts: object) -> None:
+        """Note what is wrong with `field`; the first thing said about a field stays."""
+        assert code in FIELD_ERRORS, code
+        self.setdefault(field, FieldError(code, facts))
+
+    def refuse(self) -> None:
+        """Raises: Refusal("invalid", errors=self) when anything was noted."""
+        if self:
+            raise Refusal("invalid", errors=self)

@@ -1,0 +1,54 @@
+"""What the domain has to tell somebody: whom, what, facts; no words and no channel. A door turns it into words."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from peewee import BigAutoField, ForeignKeyField, TextField
+
+from circular import clock, db
+from circular.people import Person
+
+
+class Notice(db.Table):
+    """Something to tell `person`, written in the transaction that made it true."""
+
+    id = BigAutoField()
+    person = ForeignKeyField(Person)
+    kind = TextField()
+    facts = TextField()
+    created_at = db.UtcDateTimeField()
+    told_at = db.UtcDateTimeField(null=True)
+
+
+class Untold(NamedTuple):
+    id: int
+    person_id: int
+    kind: str
+    facts: dict[str, Any]
+
+
+def tell(person_id: int, kind: str, **facts: object) -> None:
+    """Note something to tell a person. `facts` must be JSON; times are milliseconds since 1970."""
+    db.run(
+        "INSERT INTO notice (person_id, kind, facts, created_at) VALUES (?, ?, ?, ?)",
+        person_id,
+        kind,
+        json.dumps(facts),
+        db.to_ms(clock.now()),
+    )
+
+
+def untold(limit: int) -> list[Untold]:
+    """The oldest notices that no door has told yet, locked until the end of the transaction where rows are shared."""
+    found = db.rows(
+        "SELECT id, person_id, kind, facts FROM notice WHERE told_at IS NULL ORDER BY id LIMIT ?" + db.skip_locked(),
+        limit,
+    )
+    return [Untold(id_, person_id, kind, json.loads(facts)) for id_, person_id, kind, facts in found]
+
+
+def mark_told(notice_id: int) -> None:
+    """A door has taken charge of this notice."""
+    db.run("UPDATE notice SET told_at = ? WHERE id = ?", db.to_ms(clock.now()), notice_id)

@@ -1,0 +1,164 @@
+"""People: residents known by a phone number, staff of a place, builders, admins; and the tokens they act with."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+
+import phonenumbers
+from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
+
+from circular import clock, db
+from circular.errors import Refusal
+
+ROLES = ("resident", "builder", "staff", "admin")
+# Dialled forms are read as Martinique's first, then as those of the regions whose people live and work here.
+# 0690, 0694 and 0612… parsed as MQ come out invalid, so each region must agree by itself (phonenumbers 9.0).
+REGIONS = ("MQ", "FR", "GP", "GF", "RE")
+
+
+class Person(db.Table):
+    """Somebody who reserves or works here. `phone` is E.164, never shown outside the staff of the place concerned."""
+
+    id = BigAutoField()
+    phone = TextField(null=True, unique=True)
+    name = TextField(default="")
+    language = TextField(null=True)  # chosen by the person
+    shown_language = TextField(null=True)  # shown by the words they wrote
+    opted_out_at = db.UtcDateTimeField(null=True)
+    created_at = db.UtcDateTimeField()
+
+
+class Token(db.Table):
+    """A bearer token: only the SHA-256 of its 256 random bits is kept, so it is shown once."""
+
+    id = BigAutoField()
+    digest = TextField(unique=True)
+    person = ForeignKeyField(Person, backref="tokens")
+    role = TextField()
+    place_id = BigIntegerField(null=True)
+    created_at = db.UtcDateTimeField()
+    revoked_at = db.UtcDateTimeField(null=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts: a person in a role, by a door (`api`, `web`, `sms`, `cli`). Staff act for one place, admins for any."""
+
+    person_id: int | None
+    role: str
+    door: str
+    place_id: int | None = None
+
+    def require(self, *roles: str) -> None:
+        """Raises: Refusal("wrong_role") unless the actor has one of `roles`; an admin may do what staff may."""
+        if self.role not in roles and not (self.role == "admin" and "staff" in roles):
+            raise Refusal("wrong_role", role=roles[0])
+
+    def require_place(self, place_id: int | None, place_code: str) -> None:
+        """Raises: Refusal("wrong_role") or Refusal("not_your_place") unless staff of that place, or admin."""
+        self.require("staff")
+        if not self.works_at(place_id):
+            raise Refusal("not_your_place", place=place_code)
+
+    def works_at(self, place_id: int | None) -> bool:
+        """True for an admin and for the staff of that place."""
+        return self.role == "admin" or (self.role == "staff" and place_id is not None and place_id == self.place_id)
+
+
+NOBODY = Actor(None, "resident", "cli")
+
+
+def normalize_phone(text: str) -> str:
+    """The E.164 form of a mobile number as people write it (0696 12 34 56, 00596…, +596 696…, 0612345678).
+
+    Raises: Refusal("bad_phone") for fixed lines, short codes and anything that no SMS reaches.
+    """
+    for region in REGIONS:
+        try:
+            number = phonenumbers.parse(text.strip(), region)
+        except phonenumbers.NumberParseException:
+            continue
+        mobile = phonenumbers.number_type(number) in (
+            phonenumbers.PhoneNumberType.MOBILE,
+            phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
+        )
+        if mobile and phonenumbers.is_valid_number(number):
+            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    raise Refusal("bad_phone")
+
+
+def ensure(phone: str) -> int:
+    """The id of the person with this E.164 number, made when first met. Call inside a transaction."""
+    found = db.value("SELECT id FROM person WHERE phone = ?", phone)
+    if found is None:
+        db.insert_once(Person, phone=phone, created_at=clock.now())
+        found = db.value("SELECT id FROM person WHERE phone = ?", phone)
+    return int(found)
+
+
+def language(person_id: int, default: str) -> str:
+    """The language to write to somebody in: chosen, else shown by their words, else `default`."""
+    found = db.row("SELECT language, shown_language FROM person WHERE id = ?", person_id)
+    return (found and (found[0] or found[1])) or default
+
+
+def choose_language(person_id: int, code: str) -> None:
+    """Keep the language that somebody chose; it wins over what their words show."""
+    db.run("UPDATE person SET language = ? WHERE id = ?", code, person_id)
+
+
+def note_shown_language(person_id: int, code: str) -> None:
+    """Keep the language that somebody's words show."""
+    db.run("UPDATE person SET shown_language = ? WHERE id = ? AND language IS NULL", code, person_id)
+
+
+def opt_out(person_id: int) -> None:
+    """STOP: nothing more is sent to this person until START. Reservations stay valid."""
+    db.run("UPDATE person SET opted_out_at = ? WHERE id = ? AND opted_out_at IS NULL", _now(), person_id)
+
+
+def opt_in(person_id: int) -> None:
+    """START: messages are wanted again."""
+    db.run("UPDATE person SET opted_out_at = NULL WHERE id = ?", person_id)
+
+
+def is_opted_out(person_id: int) -> bool:
+    return db.value("SELECT opted_out_at FROM person WHERE id = ?", person_id) is not None
+
+
+def issue_token(role: str, place_id: int | None = None, phone: str | None = None) -> str:
+    """A new token, in clear: it cannot be read again. With a phone, the token acts as the person of that number.
+
+    Raises: Refusal("bad_phone").
+    """
+    assert role in ROLES, role
+    token = secrets.token_urlsafe(32)
+    with db.transaction():
+        if phone:
+            person_id = ensure(normalize_phone(phone))
+        else:
+            person_id = Person.insert(created_at=clock.now()).execute()
+        Token.insert(
+            digest=_digest(token), person=person_id, role=role, place_id=place_id, created_at=clock.now()
+        ).execute()
+    return token
+
+
+def actor_for(token: str, door: str) -> Actor:
+    """Whom a bearer token stands for. Raises: Refusal("bad_token")."""
+    found = db.row(
+        "SELECT person_id, role, place_id FROM token WHERE digest = ? AND revoked_at IS NULL", _digest(token)
+    )
+    if found is None:
+        raise Refusal("bad_token")
+    return Actor(found[0], found[1], door, found[2])
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _now() -> int:
+    return db.to_ms(clock.now())

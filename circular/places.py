@@ -1,0 +1,340 @@
+"""Places (tiers-lieux), sites (deconstruction, friche) and communes: where things are, and when one can come."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import zoneinfo
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import opening_hours
+from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
+
+from circular import clock, db, settings
+from circular.checks import Fields
+from circular.errors import Refusal
+from circular.people import Actor
+
+SITE_KINDS = ("deconstruction", "friche")
+CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
+
+
+class Commune(db.Table):
+    """A commune by INSEE code. Mind: INSEE 97213 is Le Lamentin, postcode 97213 is Gros-Morne."""
+
+    insee = TextField(primary_key=True)
+    name = TextField()
+    postcodes = TextField()  # joined by |
+    latitude = FloatField()
+    longitude = FloatField()
+    population = IntegerField()
+
+
+class Place(db.Table):
+    """A tiers-lieu: a fab lab, a maison de quartier, an association… `opening_hours` is OSM syntax, local wall time."""
+
+    id = BigAutoField()
+    code = TextField(unique=True)
+    name = TextField()
+    label = TextField(default="")
+    typology = TextField(default="")
+    address = TextField(default="")
+    postcode = TextField(default="")
+    commune = TextField(default="")
+    latitude = FloatField(null=True)
+    longitude = FloatField(null=True)
+    opening_hours = TextField(default="")
+    services = TextField(default="[]")
+    phone = TextField(default="")
+    website = TextField(default="")
+    summary = TextField(default="")
+    pivot = TextField(default="")
+    source = TextField(default="")
+    origin = TextField(null=True, unique=True)
+    revision = IntegerField(default=1)
+    created_at = db.UtcDateTimeField()
+    updated_at = db.UtcDateTimeField()
+
+
+class Site(db.Table):
+    """A building that comes down (deconstruction) or a wasteland to reuse (friche). Dates are ISO days."""
+
+    id = BigAutoField()
+    code = TextField(unique=True)
+    kind = TextField()
+    name = TextField()
+    commune = TextField(default="")
+    address = TextField(default="")
+    latitude = FloatField(null=True)
+    longitude = FloatField(null=True)
+    starts_on = TextField(null=True)
+    ends_on = TextField(null=True)
+    owner = TextField(default="")
+    description = TextField(default="")
+    source = TextField(default="")
+    place_id = BigIntegerField(null=True)
+    revision = IntegerField(default=1)
+    created_at = db.UtcDateTimeField()
+    updated_at = db.UtcDateTimeField()
+
+
+# --- communes ---------------------------------------------------------------------------------------------------------
+def communes() -> list[dict[str, Any]]:
+    """Every commune, by INSEE code."""
+    found = db.dicts("SELECT insee, name, postcodes, latitude, longitude, population FROM commune ORDER BY insee")
+    return [{**commune, "postcodes": commune["postcodes"].split("|")} for commune in found]
+
+
+def put_commune(values: Mapping[str, Any]) -> None:
+    """Add a commune or correct it."""
+    fields = {name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population")}
+    db.run("DELETE FROM commune WHERE insee = ?", fields["insee"])
+    Commune.insert(**fields).execute()
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+PLACE_COLUMNS = (
+    "p.id, p.code, p.name, p.label, p.typology, p.address, p.postcode, p.commune, c.name AS commune_name, p.latitude, "
+    "p.longitude, p.opening_hours, p.services, p.phone, p.website, p.summary, p.pivot, p.source, p.revision, "
+    "p.created_at, p.updated_at"
+)
+PLACE_FROM = "FROM place p LEFT JOIN commune c ON c.insee = p.commune"
+
+
+def get_place(code: str) -> dict[str, Any]:
+    """One place. Raises: Refusal("no_such_place")."""
+    found = db.dicts(f"SELECT {PLACE_COLUMNS} {PLACE_FROM} WHERE p.code = ?", code)
+    if not found:
+        raise Refusal("no_such_place", code=code)
+    return _place(found[0])
+
+
+def find_places(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """Places by age, from the one after id `after`."""
+    query = f"SELECT {PLACE_COLUMNS} {PLACE_FROM} WHERE p.id > ? ORDER BY p.id LIMIT ?"
+    return [_place(place) for place in db.dicts(query, after, limit)]
+
+
+def _place(found: dict[str, Any]) -> dict[str, Any]:
+    found["services"] = json.loads(found["services"])
+    return found
+
+
+def check_place(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
+    """Clean fields of a place. Raises: Refusal("invalid")."""
+    fields = Fields(values, partial=partial)
+    fields.text("name", 120, required=True)
+    for name, limit in (("label", 120), ("typology", 120), ("address", 200), ("postcode", 10), ("phone", 20)):
+        fields.text(name, limit)
+    for name, limit in (("website", 300), ("summary", 500), ("pivot", 20), ("source", 200)):
+        fields.text(name, limit)
+    _check_commune(fields)
+    fields.coordinates()
+    check_opening_hours(fields)
+    services = fields.raw("services", "[]")
+    if isinstance(services, list | tuple):
+        fields.clean["services"] = json.dumps([str(service)[:120] for service in services], ensure_ascii=False)
+    return fields.done()
+
+
+def check_opening_hours(fields: Fields) -> None:
+    """`opening_hours` must be OSM syntax (read by opening-hours-py), or empty."""
+    fields.text("opening_hours", 300)
+    text = fields.clean.get("opening_hours")
+    if text and not opening_hours.validate(text):
+        del fields.clean["opening_hours"]
+        fields.errors.add("opening_hours", "opening_hours")
+
+
+def _check_commune(fields: Fields) -> None:
+    fields.text("commune", 5)
+    insee = fields.clean.get("commune")
+    if insee and db.value("SELECT 1 FROM commune WHERE insee = ?", insee) is None:
+        fields.errors.add("commune", "unknown_commune", value=insee)
+
+
+def put_place(code: str, values: Mapping[str, Any]) -> str:
+    """Add a place or bring it up to date: "created", "updated" or "unchanged". Raises: Refusal("invalid")."""
+    clean = check_place(values)
+    found = db.dicts("SELECT * FROM place WHERE code = ?", code)
+    now = clock.now()
+    if not found:
+        if not CODE.fullmatch(code):
+            fields = Fields({})
+            fields.errors.add("code", "pattern", pattern=CODE.pattern)
+            fields.errors.refuse()
+        Place.insert(code=code, created_at=now, updated_at=now, **clean).execute()
+        return "created"
+    if all(found[0][name] == value for name, value in clean.items()):
+        return "unchanged"
+    Place.update(revision=Place.revision + 1, updated_at=now, **clean).where(Place.code == code).execute()
+    return "updated"
+
+
+def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+    """Change fields of a place, by its staff; `revision` is the one that was read (None: any).
+
+    Raises: Refusal("no_such_place" | "wrong_role" | "not_your_place" | "invalid" | "stale").
+    """
+    with db.transaction():
+        found = get_place(code)
+        actor.require_place(found["id"], code)
+        revise("place", found["id"], revision, check_place(changes, partial=True))
+        return get_place(code)
+
+
+def revise(table: str, row_id: int, revision: int | None, changes: Mapping[str, Any]) -> None:
+    """Write `changes` on a row that is still at `revision`. Raises: Refusal("stale")."""
+    assignments = "".join(f", {name} = ?" for name in changes)
+    touched = db.run(
+        f"UPDATE {table} SET revision = revision + 1, updated_at = ?{assignments} "
+        "WHERE id = ? AND (CAST(? AS INTEGER) IS NULL OR revision = ?)",
+        db.to_ms(clock.now()),
+        *changes.values(),
+        row_id,
+        revision,
+        revision,
+    )
+    if not touched:
+        raise Refusal("stale")
+
+
+# --- sites ------------------------------------------------------------------------------------------------------------
+SITE_COLUMNS = (
+    "s.id, s.code, s.kind, s.name, s.commune, s.address, s.latitude, s.longitude, s.starts_on, s.ends_on, s.owner, "
+    "s.description, s.source, s.place_id, p.code AS place, s.revision, s.created_at, s.updated_at"
+)
+SITE_FROM = "FROM site s LEFT JOIN place p ON p.id = s.place_id"
+
+
+def get_site(code: str) -> dict[str, Any]:
+    """One site. Raises: Refusal("no_such_site")."""
+    found = db.dicts(f"SELECT {SITE_COLUMNS} {SITE_FROM} WHERE s.code = ?", code)
+    if not found:
+        raise Refusal("no_such_site", code=code)
+    return found[0]
+
+
+def find_sites(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """Sites by age, from the one after id `after`."""
+    return db.dicts(f"SELECT {SITE_COLUMNS} {SITE_FROM} WHERE s.id > ? ORDER BY s.id LIMIT ?", after, limit)
+
+
+def check_site(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
+    """Clean fields of a site. Raises: Refusal("invalid")."""
+    fields = Fields(values, partial=partial)
+    fields.choice("kind", SITE_KINDS, required=True)
+    fields.text("name", 120, required=True)
+    for name, limit in (("address", 200), ("owner", 120), ("description", 1000), ("source", 300)):
+        fields.text(name, limit)
+    _check_commune(fields)
+    fields.coordinates()
+    fields.day("starts_on")
+    fields.day("ends_on")
+    if (fields.clean.get("ends_on") or "9") < (fields.clean.get("starts_on") or "0"):
+        fields.errors.add("ends_on", "end_before_start")
+    return fields.done()
+
+
+def open_site(actor: Actor, values: Mapping[str, Any], code: str | None = None) -> dict[str, Any]:
+    """Add a site, by staff (it becomes their place's) or an admin. Without `code`, one is made from the name.
+
+    Raises: Refusal("wrong_role" | "invalid" | "code_taken").
+    """
+    actor.require("staff")
+    clean = check_site(values)
+    code = code or f"{slug(clean['name'])[:32]}"
+    with db.transaction():
+        now = clock.now()
+        inserted = db.insert_once(
+            Site, code=code, place_id=actor.place_id, created_at=now, updated_at=now, **clean
+        )
+        if not inserted:
+            raise Refusal("code_taken", code=code)
+        return get_site(code)
+
+
+def put_site(code: str, values: Mapping[str, Any]) -> str:
+    """Add a site or bring it up to date, from a file: "created", "updated" or "unchanged". Raises: Refusal("invalid")."""
+    clean = check_site(values)
+    found = db.dicts("SELECT * FROM site WHERE code = ?", code)
+    now = clock.now()
+    if not found:
+        Site.insert(code=code, created_at=now, updated_at=now, **clean).execute()
+        return "created"
+    if all(found[0][name] == value for name, value in clean.items()):
+        return "unchanged"
+    Site.update(revision=Site.revision + 1, updated_at=now, **clean).where(Site.code == code).execute()
+    return "updated"
+
+
+def revise_site(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+    """Change fields of a site, by the staff of its place or an admin.
+
+    Raises: Refusal("no_such_site" | "wrong_role" | "not_your_place" | "invalid" | "stale").
+    """
+    with db.transaction():
+        found = get_site(code)
+        actor.require_place(found["place_id"], found["place"] or code)
+        revise("site", found["id"], revision, check_site(changes, partial=True))
+        return get_site(code)
+
+
+def slug(name: str) -> str:
+    """`Ancien hôpital` -> `ancien-hopital`: a code that can be typed."""
+    from circular.text import fold
+
+    return re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-") or "x"
+
+
+# --- opening hours ----------------------------------------------------------------------------------------------------
+@functools.lru_cache(maxsize=256)
+def _expression(hours: str, timezone: str, country: str) -> opening_hours.OpeningHours:
+    return opening_hours.OpeningHours(hours, timezone=zoneinfo.ZoneInfo(timezone), country=country)
+
+
+def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterator[tuple[date, datetime]]:
+    """Opening days (local dates) from `start` on, each with its last closing time (aware): what is open past midnight
+    belongs to the day on which it opened. Stops after a year without an opening.
+    """
+    day: date | None = None
+    closing = start
+    horizon = start + timedelta(days=366)
+    for opens, closes, state, _comment in _expression(hours, timezone, country).intervals(start, horizon):
+        if state != opening_hours.State.OPEN:
+            continue
+        if closes - opens > timedelta(days=2):  # "24/7" is one interval without end: cut it into days
+            first = opens.date()
+            yield from (
+                (first + timedelta(days=n), datetime.combine(first + timedelta(days=n), datetime.max.time(), opens.tzinfo))
+                for n in range(366)
+            )
+            return
+        if day is not None and opens.date() != day:
+            yield day, closing
+        day, closing = opens.date(), closes
+    if day is not None:
+        yield day, closing
+
+
+def nth_closing(hours: str, start: datetime, days: int) -> datetime:
+    """Closing time (UTC) of the `days`-th opening day after the local day of `start`: today never counts, so that
+    somebody always has that many whole opening days. Places without hours have DEFAULT_OPENING_HOURS.
+    """
+    chosen = settings.get()
+    day = clock.local(start, chosen.timezone).date()
+    return _nth_closing(hours or chosen.default_opening_hours, day, days, chosen.timezone, chosen.country)
+
+
+@functools.lru_cache(maxsize=1024)
+def _nth_closing(hours: str, day: date, days: int, timezone: str, country: str) -> datetime:
+    tomorrow = datetime.combine(day + timedelta(days=1), datetime.min.time(), zoneinfo.ZoneInfo(timezone))
+    count = 0
+    for opening_day, closing in closings(hours, tomorrow, timezone, country):
+        count += opening_day > day
+        if count == days:
+            return closing.astimezone(UTC)
+    return (tomorrow + timedelta(days=days)).astimezone(UTC)  # never open within a year: calendar days
