@@ -245,6 +245,20 @@ def find(query: Query) -> Page:
     return Page(found[: query.limit], more)
 
 
+def count(query: Query, most: int = 99) -> str:
+    """How many published listings hold every word: "12", or "99+" (counting stops there, so that it stays flat)."""
+    words = search.words(query.q)
+    found = 0
+    for in_title in (True, False) if words else (True,):
+        match = search.match(words, _facets(query), search.EXACT, in_title)
+        found += db.value(
+            f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?) AS some",
+            *match.params,
+            most + 1 - found,
+        )
+    return str(found) if found <= most else f"{most}+"
+
+
 def _facets(query: Query) -> list[str]:
     facets = []
     for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):

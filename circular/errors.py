@@ -38,7 +38,6 @@ REFUSALS: dict[str, Rule] = {
     "sold_out": Rule(Kind.CONFLICT, "Only {available} left. Ask for less, or choose another listing."),
     "not_reservable": Rule(Kind.CONFLICT, "This listing cannot be reserved here: contact the place."),
     "hazard": Rule(Kind.CONFLICT, "Asbestos or lead is declared or suspected: nobody may take it. Save it as a draft."),
-    "not_yet_available": Rule(Kind.CONFLICT, "This can be reserved from {available_from}."),
     "no_longer_available": Rule(Kind.CONFLICT, "This was available until {available_until}."),
     "below_minimum": Rule(Kind.CONFLICT, "The smallest quantity is {minimum}."),
     "not_a_step": Rule(Kind.CONFLICT, "The quantity goes by steps of {step}."),

@@ -119,6 +119,11 @@ def opt_out(person_id: int) -> None:
     db.run("UPDATE person SET opted_out_at = ? WHERE id = ? AND opted_out_at IS NULL", _now(), person_id)
 
 
+def opt_out_phone(phone: str) -> None:
+    """Opt out the person of an E.164 number, as their operator or the provider asked. Inside a transaction."""
+    opt_out(ensure(phone))
+
+
 def opt_in(person_id: int) -> None:
     """START: messages are wanted again."""
     db.run("UPDATE person SET opted_out_at = NULL WHERE id = ?", person_id)

@@ -157,7 +157,7 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
     """Hold some of a listing for a person; `quantity` in the listing's unit (None: its smallest).
 
     `origin` names the line, request or form that asks: asking again by the same one returns the first result.
-    Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "not_yet_available" |
+    Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" |
     "no_longer_available" | "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" |
     "sold_out" | "too_many_reservations").
     """
@@ -176,9 +176,8 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
                 unit=listing["unit"],
             )
         _check_limit(actor, person_id, now)
-        expires_at = db.to_ms(
-            places.nth_closing(listing["place_hours"], db.from_ms(now), settings.get().hold_opening_days)
-        )
+        start = db.from_ms(max(now, listing["available_from"] or 0))  # a lot not taken down yet is held from that day on
+        expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
         reference = secrets.token_urlsafe(12)
         pickup_code = _pickup_code(person_id, listing["place_id"])
         reservation_id = db.value(
@@ -187,7 +186,11 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
             reference, person_id, listing["id"], listing["place_id"], wanted, pickup_code, origin, now, expires_at,
         )
         _log(reservation_id, actor, "reserve", quantity=wanted)
-        return db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
+        made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
+        if actor.door != "sms" and made["phone"]:  # by SMS the answer itself is the proof
+            facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+            notices.tell(person_id, "reserved", **{name: made[name] for name in facts})
+        return made
 
 
 def _check_reservable(listing: Mapping[str, Any], now: int) -> None:

@@ -1,0 +1,85 @@
+"""From a stored message to its answer, once: effect, answer and mark are one transaction, so a crash anywhere repeats all
+of it or none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from circular import db, limits, people, settings
+from circular.errors import Refusal
+from sms import commands, dialogue, messages, replies
+
+FLOOD_LIMIT = 20  # messages of one number in FLOOD_WINDOW; told once, then silence for the window (contract)
+FLOOD_WINDOW = 600  # seconds
+GIVE_UP = 4  # times that handling a message may break before the person is told to say it otherwise
+log = logging.getLogger(__name__)
+
+
+def handle_pending(limit: int = 16) -> int:
+    """Handle the oldest messages that wait; how many. On SQLite a batch shares one durable commit."""
+    with db.transaction():
+        batch = messages.pending(limit if db.is_sqlite() else 1)
+        for message in batch:
+            try:
+                with db.transaction():
+                    _handle(message)
+            except Exception:  # whatever one message does, the others and the queue go on; it is tried again
+                log.exception("message %s could not be handled", message.id)
+                _postpone(message)
+    return len(batch)
+
+
+def _handle(message: messages.Pending) -> None:
+    chosen = settings.get()
+    try:
+        phone = people.normalize_phone(message.sender)
+    except Refusal:
+        messages.mark_inbound(message.id, "ignored", reason="unanswerable_sender")
+        return
+    if not phone.startswith(chosen.sms_allowed_prefixes):
+        messages.mark_inbound(message.id, "ignored", reason="prefix_not_allowed")
+        return
+    person_id = people.ensure(phone)
+    language = people.language(person_id, chosen.default_locale)
+    shown = messages.shown(person_id)
+    command = commands.parse(message.text, dialogue.context_of(shown))
+    if people.is_opted_out(person_id) and command.intent != "start":
+        messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
+        return
+    received = limits.count(f"sms:{person_id}", FLOOD_WINDOW)
+    if received > FLOOD_LIMIT and command.intent not in ("stop", "start"):
+        if received == FLOOD_LIMIT + 1:
+            minutes = -(-limits.remaining(FLOOD_WINDOW) // 60)
+            _reply(message, person_id, phone, replies.render("flood", language, minutes=str(minutes)), language)
+        messages.mark_inbound(message.id, "ignored", reason="flooding", person_id=person_id, intent=command.intent)
+        return
+    if command.language and command.language != language:
+        people.note_shown_language(person_id, command.language)
+        language = people.language(person_id, chosen.default_locale)
+    turn = dialogue.Turn(person_id, language, f"sms:{message.gateway}:{message.external_id}", shown)
+    said = dialogue.answer(turn, command)
+    if said.shown is not None:
+        messages.keep_shown(person_id, said.shown)
+    _reply(message, person_id, phone, said.text, people.language(person_id, language))
+    messages.mark_inbound(
+        message.id, "handled", person_id=person_id, intent=command.intent, language=command.language or ""
+    )
+
+
+def _reply(message: messages.Pending, person_id: int, phone: str, text: str, language: str) -> None:
+    pinned = "console" if message.gateway == "console" else None  # a terminal's conversation never costs a real SMS
+    messages.queue(person_id, phone, text, messages.ANSWER, language, in_reply_to=message.id, gateway=pinned)
+
+
+def _postpone(message: messages.Pending) -> None:
+    """Try a message again later; after GIVE_UP times its sender is asked to say it otherwise."""
+    attempts = message.attempts + 1
+    if attempts < GIVE_UP:
+        messages.postpone_inbound(message.id, attempts)
+        return
+    phone = people.normalize_phone(message.sender)
+    person_id = people.ensure(phone)
+    language = people.language(person_id, settings.get().default_locale)
+    _reply(message, person_id, phone, replies.render("unknown", language, text=message.text), language)
+    messages.mark_inbound(message.id, "failed", reason="could_not_be_handled", person_id=person_id)
