@@ -99,10 +99,12 @@ class Listing(db.Table):
 LIVE = "r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)"
 RESERVED = f"COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0)"
 
+LATITUDE = "COALESCE(l.latitude, s.latitude, p.latitude)"
+LONGITUDE = "COALESCE(l.longitude, s.longitude, p.longitude)"
 COLUMNS = (
     "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
-    "COALESCE(l.latitude, s.latitude, p.latitude) AS latitude, COALESCE(l.longitude, s.longitude, p.longitude) AS longitude, "
+    f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
     "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.version, l.revision, l.created_at, "
     "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
     "p.opening_hours AS place_hours, s.code AS site"
@@ -212,6 +214,7 @@ class Page(NamedTuple):
 
     items: list[dict[str, Any]]
     next: str | None
+    mode: str = search.EXACT
 
 
 def find(query: Query) -> Page:
@@ -242,20 +245,18 @@ def find(query: Query) -> Page:
     if len(found) > query.limit:
         last = found[query.limit - 1]
         more = search.Cursor(mode, last["in_title"], last["id"]).encode()
-    return Page(found[: query.limit], more)
+    return Page(found[: query.limit], more, mode)
 
 
-def count(query: Query, most: int = 99) -> str:
-    """How many published listings hold every word: "12", or "99+" (counting stops there, so that it stays flat)."""
-    words = search.words(query.q)
-    found = 0
+def count(query: Query, page: Page, most: int = 99) -> str:
+    """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
+    if page.next is None and not query.cursor:
+        return str(len(page.items))
+    words, found = search.words(query.q), 0
     for in_title in (True, False) if words else (True,):
-        match = search.match(words, _facets(query), search.EXACT, in_title)
-        found += db.value(
-            f"SELECT COUNT(*) FROM (SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?) AS some",
-            *match.params,
-            most + 1 - found,
-        )
+        match = search.match(words, _facets(query), page.mode, in_title)
+        sql, params = _statement("1 AS one", match, query, None)
+        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS some", *params, most + 1 - found)
     return str(found) if found <= most else f"{most}+"
 
 
@@ -272,8 +273,15 @@ def _facets(query: Query) -> list[str]:
 
 
 def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_title: bool) -> list[dict[str, Any]]:
+    sql, params = _statement(f"{COLUMNS}, l.quantity - {RESERVED} AS available", match, query, after)
     now = db.to_ms(clock.now())
-    conditions, params = [match.condition], [now, *match.params]
+    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, *params, limit), in_title)
+
+
+def _statement(columns: str, match: search.Match, query: Query, after: int | None) -> tuple[str, list[object]]:
+    """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
+    now = db.to_ms(clock.now())
+    conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
         params.append(after)
@@ -287,23 +295,12 @@ def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_t
     if query.near:
         latitude, longitude = query.near
         # Equirectangular distance: within 0.1 % of the great circle at the size of an island (Earth radius 6,371 km).
-        conditions.append(
-            "((COALESCE(l.latitude, s.latitude, p.latitude) - ?) * (COALESCE(l.latitude, s.latitude, p.latitude) - ?) "
-            "+ (COALESCE(l.longitude, s.longitude, p.longitude) - ?) "
-            "* (COALESCE(l.longitude, s.longitude, p.longitude) - ?) * ?) <= ?"
-        )
+        north, east = f"({LATITUDE} - ?)", f"({LONGITUDE} - ?)"
+        conditions.append(f"({north} * {north} + {east} * {east} * ?) <= ?")
         squeeze = math.cos(math.radians(latitude)) ** 2
         degrees = query.radius_km / 111.195
         params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
-    return _facts(
-        db.dicts(
-            f"SELECT {COLUMNS}, l.quantity - {RESERVED} AS available FROM {match.source} {JOINS} "
-            f"WHERE {' AND '.join(conditions)} ORDER BY {match.order} DESC LIMIT ?",
-            *params,
-            limit,
-        ),
-        in_title,
-    )
+    return f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions)}", params
 
 
 def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str, Any]]:

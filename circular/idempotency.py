@@ -65,6 +65,6 @@ def once(
     return db.retrying(attempt)
 
 
-def forget(before: int) -> int:
-    """Drop the answers older than `before` (milliseconds since 1970); how many went."""
-    return db.run("DELETE FROM repeat WHERE created_at < ?", before)
+def forget(older_than_ms: int) -> int:
+    """Drop the answers given more than `older_than_ms` milliseconds ago; how many went."""
+    return db.run("DELETE FROM repeat WHERE created_at < ?", db.to_ms(clock.now()) - older_than_ms)

@@ -102,7 +102,7 @@ def _results(turn: Turn, words: str, query: catalog.Query) -> Answer:
         turn.language,
         rows,
         words=words.upper(),
-        count=catalog.count(query),
+        count=catalog.count(query, page),
     )
     shown = {"kind": "listings", "codes": [listing["code"] for listing in page.items]}
     if page.next:

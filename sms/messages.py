@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db
+from circular import clock, db, people
 from circular.text import clean
 from sms.gateways.base import Inbound, Receipt
 
@@ -282,6 +282,13 @@ def cancel_unsent(person_id: int) -> int:
         "AND state IN ('queued', 'unknown')",
         person_id,
     )
+
+
+def stop(phone: str) -> None:
+    """Opt out the person of an E.164 number: what waits for them is not sent any more."""
+    with db.transaction():
+        people.opt_out_phone(phone)
+        cancel_unsent(people.ensure(phone))
 
 
 def claimants() -> set[str]:

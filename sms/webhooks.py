@@ -1,0 +1,72 @@
+"""Where providers knock: `POST /sms/<gateway>/<secret>/{inbound|receipt|optout}`.
+
+A form is stored, the worker is woken, and the answer is 200, whatever the state of the provider's other direction. The
+reply goes out through the provider's API. No provider signs its forms: the secret in the path is all there is, so it is
+compared in constant time, never logged, and a wrong one looks like a page that does not exist.
+"""
+
+from __future__ import annotations
+
+import hmac
+
+from flask import Blueprint, abort, current_app, request
+from flask.typing import ResponseReturnValue
+
+from circular import db, people
+from circular.errors import Refusal
+from sms import gateways, messages, worker
+from sms.gateways.base import Gateway, MalformedError
+
+blueprint = Blueprint("sms", __name__)
+MOST_BYTES = 64 * 1024
+
+
+def _gateway(name: str, secret: str) -> Gateway:
+    """The gateway of a webhook path; 404 when its name or secret is wrong."""
+    settings = current_app.config["CIRCULAR"]
+    right = hmac.compare_digest(secret.encode("utf-8", "replace"), settings.sms_webhook_secret.encode())
+    if not right or not gateways.known(name):
+        abort(404)
+    request.max_content_length = MOST_BYTES
+    return gateways.build(settings, name)
+
+
+@blueprint.post("/sms/<gateway>/<secret>/inbound")
+def inbound(gateway: str, secret: str) -> ResponseReturnValue:
+    """A message for us. 400 for a form that no provider sends (no sender)."""
+    knocker = _gateway(gateway, secret)
+    try:
+        message = knocker.parse_inbound(request.form)
+    except MalformedError as error:
+        return str(error), 400
+    messages.store_inbound(gateway, message)
+    worker.wake.set()
+    return "", 200
+
+
+@blueprint.post("/sms/<gateway>/<secret>/receipt")
+def receipt(gateway: str, secret: str) -> ResponseReturnValue:
+    """What became of a message of ours. Unknown statuses are kept and answered 200."""
+    knocker = _gateway(gateway, secret)
+    try:
+        messages.store_receipt(gateway, knocker.parse_receipt(request.form))
+    except MalformedError as error:
+        return str(error), 400
+    return "", 200
+
+
+@blueprint.post("/sms/<gateway>/<secret>/optout")
+def opt_out(gateway: str, secret: str) -> ResponseReturnValue:
+    """The provider was told STOP by somebody: the same as if we had been."""
+    knocker = _gateway(gateway, secret)
+    try:
+        phone = people.normalize_phone(knocker.parse_opt_out(request.form).phone)
+    except (MalformedError, Refusal):
+        return "no usable number", 400
+    messages.stop(phone)
+    return "", 200
+
+
+@blueprint.before_request
+def _connect() -> None:
+    db.connect()

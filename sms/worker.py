@@ -1,0 +1,89 @@
+"""Background work: handle what came in, tell notices, send, note what lapsed. One thread of the server by default, a
+process of its own (`flask sms deliver`) when a town grows; any number of them share the rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+
+from circular import db, idempotency, limits, reservations, settings
+from sms import gateways, inbox, messages, outbox
+
+IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
+CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
+REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
+log = logging.getLogger(__name__)
+wake = threading.Event()
+
+
+class Worker:
+    """One worker. Its name is a lock that dies with it, so that what it had claimed can be told to be orphaned."""
+
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
+        self._lock = _free_slot()
+        self._chores_at = 0.0
+        gateway = gateways.build(settings.get())
+        self.sender = outbox.Sender(gateway, self._lock.name, wake)
+
+    def run(self) -> None:
+        """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""
+        messages.give_back(self._lock.name)  # we hold the name: whoever had it before is dead
+        while not self.stopped.is_set():
+            try:
+                db.connect()
+                if self.step() == 0:
+                    wake.wait(IDLE)
+                    wake.clear()
+            except Exception as error:  # a worker that stops loses nothing, but nobody gets an answer
+                log.exception("background work broke off")
+                db.drop_broken_connection(error)
+                self.stopped.wait(1.0)
+        self.sender.close()
+        self._lock.release()
+        db.close()
+
+    def step(self) -> int:
+        """One round; how much there was to do."""
+        done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
+        if time.monotonic() >= self._chores_at:
+            self._chores_at = time.monotonic() + CHORES
+            done += chores(self._lock.name)
+        return done
+
+    def stop(self) -> None:
+        """Ask the worker to finish what is in flight and end."""
+        self.stopped.set()
+        wake.set()
+
+
+def chores(own_name: str) -> int:
+    """What no request waits for: lapsed holds, texts in the hands of the dead, old counters and answers."""
+    done = reservations.expire()
+    for name in messages.claimants() - {own_name}:
+        other = db.ProcessLock(name)
+        if other.acquire():
+            done += messages.give_back(name)
+            other.release()
+    with db.transaction():
+        limits.forget()
+        idempotency.forget(REPEATS_KEPT)
+    return done
+
+
+def _free_slot() -> db.ProcessLock:
+    for n in itertools.count(1):
+        lock = db.ProcessLock(f"worker-{n}")
+        if lock.acquire():
+            return lock
+    raise AssertionError("unreachable")
+
+
+def start() -> Worker:
+    """A worker in a thread of this process."""
+    worker = Worker()
+    threading.Thread(target=worker.run, name="worker", daemon=True).start()
+    return worker
