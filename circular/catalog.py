@@ -200,13 +200,54 @@ class Query:
     place: str = ""
     commune: str = ""
     condition: str = ""
-    lang: str = ""
     min_quantity: int = 0
     available_on: int | None = None
     near: tuple[float, float] | None = None
     radius_km: float = 10.0
     limit: int = 20
     cursor: str = ""
+
+
+def query(values: Mapping[str, Any]) -> Query:
+    """A query from what a person typed or a link says. Raises: Refusal("invalid") naming each wrong field."""
+    fields = Fields({name: value for name, value in values.items() if value not in (None, "")}, partial=True)
+    fields.text("q", 200)
+    fields.choice("kind", KINDS)
+    fields.choice("condition", CONDITIONS)
+    fields.text("category", 40)
+    if fields.clean.get("category") and not category_exists(fields.clean["category"]):
+        fields.errors.add("category", "unknown_category", value=fields.clean["category"])
+    fields.text("place", 40)
+    if fields.clean.get("place") and db.value("SELECT 1 FROM place WHERE code = ?", fields.clean["place"]) is None:
+        fields.errors.add("place", "unknown_place", value=fields.clean["place"])
+    fields.text("commune", 60)
+    if fields.clean.get("commune"):
+        found = places.find_commune(fields.clean["commune"])
+        if found is None:
+            fields.errors.add("commune", "unknown_commune", value=fields.clean["commune"])
+        fields.clean["commune"] = found or ""
+    fields.milli("min_quantity", whole=False)
+    fields.moment("available_on", settings.get().timezone)
+    fields.whole("limit", most=100)
+    if fields.clean.get("limit") == 0:
+        fields.errors.add("limit", "positive")
+    fields.text("cursor", 300)
+    _check_near(fields)
+    return Query(**fields.done())
+
+
+def _check_near(fields: Fields) -> None:
+    if "near" in fields.values:
+        numbers = [read_number(part) for part in str(fields.values["near"]).split(",")]
+        if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
+            latitude, longitude = float(numbers[0]), float(numbers[1])
+            if abs(latitude) <= 90 and abs(longitude) <= 180:
+                fields.clean["near"] = (latitude, longitude)
+        if "near" not in fields.clean:
+            fields.errors.add("near", "near")
+    fields.milli("radius_km", whole=False)
+    if "radius_km" in fields.clean:
+        fields.clean["radius_km"] /= MILLI
 
 
 class Page(NamedTuple):
@@ -265,8 +306,6 @@ def _facets(query: Query) -> list[str]:
     for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):
         if value:
             facets.append(search.facet(kind, value))
-    if query.lang:
-        facets.append(search.facet("l", query.lang))
     if query.place:
         facets.append(search.facet("p", db.value("SELECT id FROM place WHERE code = ?", query.place) or "none"))
     return facets
@@ -518,7 +557,6 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
         search.facet("p", listing["place_id"]),
         search.facet("m", place[2] or ""),
         search.facet("s", listing["condition"]),
-        search.facet("l", listing["lang"]),
     ]
     words = analyse(f"{listing['description']} {place[0]} {place[1] or ''}")
     labels = category.label_words if category else ""

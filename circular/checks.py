@@ -106,16 +106,18 @@ class Fields:
             self.clean[name] = int(number * MILLI)
 
     def coordinates(self) -> None:
-        """`latitude` and `longitude` in degrees (WGS 84), or neither."""
-        for name, limit in (("latitude", 90), ("longitude", 180)):
+        """`lat` and `lon` in degrees (WGS 84); columns `latitude` and `longitude`."""
+        for name, column, limit in (("lat", "latitude", 90), ("lon", "longitude", 180)):
             value = self.raw(name)
             if value is MISSING:
+                if name in self.clean:
+                    self.clean[column] = self.clean.pop(name)
                 continue
             number = read_number(value)
             if number is None or abs(number) > limit:
-                self.errors.add(name, name)
+                self.errors.add(name, column)
             else:
-                self.clean[name] = float(number)
+                self.clean[column] = float(number)
 
     def day(self, name: str) -> None:
         """A date, kept as ISO text."""

@@ -24,6 +24,9 @@ class Kind(Enum):
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
     UNAVAILABLE = "unavailable"
+    UNREADABLE = "unreadable"
+    WRONG_METHOD = "wrong_method"
+    BROKEN = "broken"
 
 
 class Rule(NamedTuple):
@@ -74,6 +77,12 @@ REFUSALS: dict[str, Rule] = {
     "too_many_requests": Rule(Kind.TOO_MANY, "Too many requests. Try again in {retry_after} seconds."),
     "bad_cursor": Rule(Kind.INVALID, "This page link is damaged. Start again from the first page."),
     "foreign_form": Rule(Kind.FORBIDDEN, "This form came from another site. Open the page again, then send it."),
+    "bad_json": Rule(Kind.UNREADABLE, "The body is not JSON."),
+    "wrong_content_type": Rule(Kind.UNSUPPORTED, "Send this as {expected}."),
+    "too_large": Rule(Kind.TOO_LARGE, "This is too large: at most {limit} bytes."),
+    "no_such_page": Rule(Kind.MISSING, "There is nothing at this address."),
+    "wrong_method": Rule(Kind.WRONG_METHOD, "This address does not take {method}."),
+    "broken": Rule(Kind.BROKEN, "Something broke on our side. Nothing was saved. Tell us the number {incident}."),
     # files
     "unreadable_file": Rule(Kind.INVALID, "This file cannot be read: send CSV or XLSX with a header row."),
     "missing_columns": Rule(Kind.INVALID, "These columns are missing: {columns}."),
@@ -100,6 +109,9 @@ FIELD_ERRORS: dict[str, str] = {
     "end_before_start": "The end comes before the start.",
     "latitude": "From -90 to 90.",
     "longitude": "From -180 to 180.",
+    "near": "Latitude and longitude with a comma between, such as 14.61,-61.00.",
+    "unknown_field": "This field is not known here. Remove it.",
+    "wrong_type": "This needs another type of value.",
     "currency": "A currency of three letters, such as EUR.",
     "hazard": "Name hazards among {kinds}, each with a state among {states}.",
     "dimensions": "Whole millimetres by name: {names}.",

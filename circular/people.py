@@ -98,6 +98,19 @@ def ensure(phone: str) -> int:
     return int(found)
 
 
+def whose(actor: Actor, phone: str | None) -> int:
+    """Whom an actor reserves for: themselves, or the person of a phone number when staff act for someone.
+
+    Raises: Refusal("bad_phone" | "phone_not_allowed"). Call inside a transaction.
+    """
+    if phone is None:
+        assert actor.person_id is not None
+        return actor.person_id
+    if actor.role not in ("staff", "admin"):
+        raise Refusal("phone_not_allowed")
+    return ensure(normalize_phone(phone))
+
+
 def language(person_id: int, default: str) -> str:
     """The language to write to somebody in: chosen, else shown by their words, else `default`."""
     found = db.row("SELECT language, shown_language FROM person WHERE id = ?", person_id)

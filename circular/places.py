@@ -15,8 +15,9 @@ from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, Text
 
 from circular import clock, db, settings
 from circular.checks import Fields
-from circular.errors import Refusal
+from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
+from circular.text import fold
 
 SITE_KINDS = ("deconstruction", "friche")
 CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
@@ -88,11 +89,33 @@ def communes() -> list[dict[str, Any]]:
     return [{**commune, "postcodes": commune["postcodes"].split("|")} for commune in found]
 
 
+def paging(values: Mapping[str, Any]) -> tuple[int, int]:
+    """(id after which a page starts, its length) from `cursor` and `limit`. Raises: Refusal("invalid" | "bad_cursor")."""
+    fields = Fields(values, partial=True)
+    fields.whole("limit", most=100)
+    if fields.clean.get("limit") == 0:
+        fields.errors.add("limit", "positive")
+    clean = fields.done()
+    cursor = str(values.get("cursor", "0"))
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise Refusal("bad_cursor")
+    return int(cursor), clean.get("limit", 20)
+
+
 def put_commune(values: Mapping[str, Any]) -> None:
     """Add a commune or correct it."""
     fields = {name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population")}
     db.run("DELETE FROM commune WHERE insee = ?", fields["insee"])
     Commune.insert(**fields).execute()
+
+
+def find_commune(text: str) -> str | None:
+    """INSEE code of a commune given by its code or its name (accents, case and the article do not matter)."""
+    wanted = re.sub(r"^(le|la|les|l) ", "", re.sub(r"[^a-z0-9]+", " ", fold(text)).strip())
+    for insee, name in db.rows("SELECT insee, name FROM commune"):
+        if text == insee or re.sub(r"^(le|la|les|l) ", "", re.sub(r"[^a-z0-9]+", " ", fold(name))) == wanted:
+            return str(insee)
+    return None
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
@@ -162,16 +185,20 @@ def put_place(code: str, values: Mapping[str, Any]) -> str:
     found = db.dicts("SELECT * FROM place WHERE code = ?", code)
     now = clock.now()
     if not found:
-        if not CODE.fullmatch(code):
-            fields = Fields({})
-            fields.errors.add("code", "pattern", pattern=CODE.pattern)
-            fields.errors.refuse()
+        _check_code(code)
         Place.insert(code=code, created_at=now, updated_at=now, **clean).execute()
         return "created"
     if all(found[0][name] == value for name, value in clean.items()):
         return "unchanged"
     Place.update(revision=Place.revision + 1, updated_at=now, **clean).where(Place.code == code).execute()
     return "updated"
+
+
+def _check_code(code: str) -> None:
+    errors = FieldErrors()
+    if not CODE.fullmatch(code):
+        errors.add("code", "pattern", pattern=CODE.pattern)
+    errors.refuse()
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
@@ -224,8 +251,10 @@ def find_sites(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
 
 
 def check_site(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]:
-    """Clean fields of a site. Raises: Refusal("invalid")."""
+    """Clean fields of a site; its code cannot be revised. Raises: Refusal("invalid")."""
     fields = Fields(values, partial=partial)
+    if partial and "code" in values:
+        fields.errors.add("code", "fixed")
     fields.choice("kind", SITE_KINDS, required=True)
     fields.text("name", 120, required=True)
     for name, limit in (("address", 200), ("owner", 120), ("description", 1000), ("source", 300)):
@@ -239,14 +268,15 @@ def check_site(values: Mapping[str, Any], *, partial: bool = False) -> dict[str,
     return fields.done()
 
 
-def open_site(actor: Actor, values: Mapping[str, Any], code: str | None = None) -> dict[str, Any]:
-    """Add a site, by staff (it becomes their place's) or an admin. Without `code`, one is made from the name.
+def open_site(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a site, by staff (it becomes their place's) or an admin. Without a `code`, one is made from the name.
 
     Raises: Refusal("wrong_role" | "invalid" | "code_taken").
     """
     actor.require("staff")
     clean = check_site(values)
-    code = code or f"{slug(clean['name'])[:32]}"
+    code = str(values.get("code") or slug(clean["name"])[:32])
+    _check_code(code)
     with db.transaction():
         now = clock.now()
         inserted = db.insert_once(
@@ -285,8 +315,6 @@ def revise_site(actor: Actor, code: str, changes: Mapping[str, Any], revision: i
 
 def slug(name: str) -> str:
     """`Ancien hôpital` -> `ancien-hopital`: a code that can be typed."""
-    from circular.text import fold
-
     return re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-") or "x"
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, limits, notices, places, settings
+from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -84,6 +85,16 @@ class Filter:
     pickup_code: str = ""
     after: int = 0
     limit: int = 20
+
+
+def filter_of(values: Mapping[str, Any]) -> Filter:
+    """A filter from what a link says. Raises: Refusal("invalid" | "bad_cursor")."""
+    fields = Fields(values, partial=True)
+    fields.choice("state", STATES)
+    fields.text("listing", 20)
+    fields.text("pickup_code", 10)
+    after, limit = places.paging(values)
+    return Filter(after=after, limit=limit, **fields.done())
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,97 @@
+"""The HTTP API: `/api/v1`, JSON, described at `/api/v1/openapi.json` and browsable at `/api/v1/docs`.
+
+One file a noun. Each view reads (`schemas`), asks the noun, and writes what it says; refusals become problems
+(`problems`). Lists are written straight from rows: a marshmallow dump of 20 listings costs 3.4 times the rest.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import flask_swagger_ui
+from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
+from flask.typing import ResponseReturnValue
+from flask_smorest import Api
+
+from circular.api import auth, listings, places, problems, projects, reservations
+from circular.errors import Refusal
+
+PREFIX = "/api/v1"
+MOST_BYTES = 64 * 1024
+DESCRIPTION = pathlib.Path(__file__).with_name("description.md").read_text(encoding="utf-8")
+docs = Blueprint("docs", __name__, template_folder="templates")
+
+
+class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
+    """flask-smorest without its app-wide error handler, which would answer JSON to people who read pages."""
+
+    def _register_error_handlers(self) -> None:
+        pass
+
+
+def init_app(app: Flask) -> None:
+    """Add the API to the application."""
+    app.config.update(
+        API_TITLE="Circular",
+        API_VERSION="1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX=PREFIX,
+        OPENAPI_JSON_PATH="openapi.json",
+        API_SPEC_OPTIONS={
+            "info": {"description": DESCRIPTION, "license": {"name": "EUPL-1.2", "identifier": "EUPL-1.2"}},
+            "security": [{}, {"bearer": []}],
+        },
+    )
+    api = _Api(app)
+    api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
+    for blueprint in (
+        listings.blueprint, reservations.blueprint, projects.blueprint, places.blueprint, places.sites, places.lists,
+    ):  # fmt: skip
+        blueprint.before_request(_check_body)
+        api.register_blueprint(blueprint, url_prefix=f"{PREFIX}{blueprint.url_prefix or ''}")
+    app.register_blueprint(docs, url_prefix=f"{PREFIX}/docs")
+
+
+def _check_body() -> None:
+    """Only JSON is read here (but for the import of a file); a token is looked at even where none is needed."""
+    auth.visitor()
+    if request.endpoint == "listings.import":
+        return
+    request.max_content_length = MOST_BYTES
+    if request.method in ("POST", "PATCH") and request.content_length and request.mimetype != "application/json":
+        raise Refusal("wrong_content_type", expected="application/json")
+
+
+@docs.get("/")
+def index() -> ResponseReturnValue:
+    """Swagger UI from the installed package: no page ever loads anything from another host."""
+    response = Response(render_template("docs.html", openapi=f"{PREFIX}/openapi.json"))
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+    return response
+
+
+@docs.get("/assets/<path:name>")
+def assets(name: str) -> ResponseReturnValue:
+    """A file of Swagger UI."""
+    return send_from_directory(str(pathlib.Path(flask_swagger_ui.__file__).with_name("dist")), name, max_age=86_400)
+
+
+@docs.get("/start.js")
+def start() -> ResponseReturnValue:
+    """What starts Swagger UI: a file of its own, because the page allows no inline script."""
+    script = f"window.ui = SwaggerUIBundle({json.dumps({'url': f'{PREFIX}/openapi.json', 'dom_id': '#ui'})});"
+    return Response(script, content_type="text/javascript; charset=utf-8")
+
+
+def problem_for(error: Exception) -> Response:
+    """Any exception under the API's prefix, as a problem."""
+    response = problems.problem(problems.refusal_of(error))
+    allowed: Any = getattr(error, "valid_methods", None)
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response

@@ -1,0 +1,94 @@
+"""Listings: anybody searches and reads; the staff of a place publish, revise and withdraw."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from flask_smorest import Blueprint
+
+from circular import catalog, imports, reservations
+from circular.api import auth, schemas, writing
+from circular.errors import Refusal
+
+blueprint = Blueprint("listings", __name__, url_prefix="/listings", description="The catalogue")
+MOST_IMPORT_BYTES = 64 * 1024 * 1024
+
+
+@blueprint.route("")
+class Listings(MethodView):
+    """The catalogue."""
+
+    @blueprint.arguments(schemas.ListingQuery, location="query")
+    @blueprint.response(200, schemas.page_of(schemas.ListingOut))
+    def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
+        """Search published listings: title matches first, then newest first."""
+        wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
+        page = catalog.find(catalog.query(wanted))
+        return writing.page([writing.listing(facts) for facts in page.items], page.next)
+
+    @blueprint.arguments(schemas.ListingIn)
+    @blueprint.response(201, schemas.ListingOut)
+    def post(self, body: dict[str, Any]) -> ResponseReturnValue:
+        """Publish a listing (staff of its place)."""
+        who = auth.actor()
+        made = auth.once(who, body, lambda: _made(catalog.publish(who, body)))
+        revision = made.pop("revision")
+        return writing.respond(made, 201, revision=revision, location=f"{request.path}/{made['code']}")
+
+
+def _made(facts: dict[str, Any]) -> dict[str, Any]:
+    return {**writing.listing(facts), "revision": facts["revision"]}
+
+
+@blueprint.route("/<code>")
+class Listing(MethodView):
+    """One listing."""
+
+    @blueprint.response(200, schemas.ListingOut)
+    def get(self, code: str) -> ResponseReturnValue:
+        """Read a listing; its ETag is what PATCH wants in If-Match."""
+        facts = catalog.get(code, auth.visitor())
+        return writing.respond(writing.listing(facts), revision=facts["revision"])
+
+    @blueprint.arguments(schemas.ListingIn)
+    @blueprint.response(200, schemas.ListingOut)
+    def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
+        """Revise a listing (staff of its place)."""
+        who, revision = auth.actor(), auth.revision()
+        made = auth.write(who, lambda: _made(catalog.revise(who, code, body, revision)))
+        return writing.respond(made, revision=made.pop("revision"))
+
+    @blueprint.response(204)
+    def delete(self, code: str) -> ResponseReturnValue:
+        """Withdraw a listing (staff of its place); whoever held some of it is told."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            reservations.withdraw_listing(who, code)
+            return {}
+
+        auth.write(who, act)
+        return "", 204
+
+
+@blueprint.route("/import", endpoint="import")
+class Import(MethodView):
+    """Listings from a file."""
+
+    @blueprint.response(200)
+    def post(self) -> ResponseReturnValue:
+        """Import CSV or XLSX (multipart field `file`); `dry_run=true` writes nothing. Good rows pass without the bad ones."""
+        who = auth.actor()
+        who.require("staff")
+        request.max_content_length = MOST_IMPORT_BYTES
+        if request.mimetype != "multipart/form-data":
+            raise Refusal("wrong_content_type", expected="multipart/form-data")
+        file = request.files.get("file")
+        if file is None:
+            raise Refusal("unreadable_file")
+        dry_run = request.args.get("dry_run", "").lower() in ("1", "true", "yes")
+        report = imports.import_listings(who, file.stream, dry_run=dry_run)
+        return writing.respond(imports.as_json(report))

@@ -1,0 +1,112 @@
+"""Places, sites, communes and categories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from flask_smorest import Blueprint
+
+from circular import catalog, places
+from circular.api import auth, schemas, writing
+
+blueprint = Blueprint("places", __name__, url_prefix="/places", description="Tiers-lieux")
+sites = Blueprint("sites", __name__, url_prefix="/sites", description="Deconstruction sites and friches")
+lists = Blueprint("lists", __name__, description="Closed lists")
+
+
+@blueprint.route("")
+class Places(MethodView):
+    """Tiers-lieux."""
+
+    @blueprint.arguments(schemas.PagingQuery, location="query")
+    @blueprint.response(200, schemas.page_of(schemas.PlaceOut))
+    def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
+        """List places with label, hours and services."""
+        after, limit = places.paging(wanted)
+        found = places.find_places(after, limit)
+        return writing.page([writing.place(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
+
+
+@blueprint.route("/<code>")
+class Place(MethodView):
+    """One place."""
+
+    @blueprint.response(200, schemas.PlaceOut)
+    def get(self, code: str) -> ResponseReturnValue:
+        """Read a place."""
+        facts = places.get_place(code)
+        return writing.respond(writing.place(facts), revision=facts["revision"])
+
+    @blueprint.arguments(schemas.PlaceIn)
+    @blueprint.response(200, schemas.PlaceOut)
+    def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
+        """Revise a place (its staff)."""
+        who, revision = auth.actor(), auth.revision()
+        facts = auth.write(who, lambda: places.revise_place(who, code, body, revision))
+        return writing.respond(writing.place(facts), revision=facts["revision"])
+
+
+@sites.route("")
+class Sites(MethodView):
+    """Deconstruction sites and friches."""
+
+    @sites.arguments(schemas.PagingQuery, location="query")
+    @sites.response(200, schemas.page_of(schemas.SiteOut))
+    def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
+        """List sites."""
+        after, limit = places.paging(wanted)
+        found = places.find_sites(after, limit)
+        return writing.page([writing.site(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
+
+    @sites.arguments(schemas.SiteIn)
+    @sites.response(201, schemas.SiteOut)
+    def post(self, body: dict[str, Any]) -> ResponseReturnValue:
+        """Open a site (staff: it becomes their place's)."""
+        who = auth.actor()
+        made = auth.once(who, body, lambda: writing.site(places.open_site(who, body)))
+        return writing.respond(made, 201, revision=1, location=f"{request.path}/{made['code']}")
+
+
+@sites.route("/<code>")
+class Site(MethodView):
+    """One site."""
+
+    @sites.response(200, schemas.SiteOut)
+    def get(self, code: str) -> ResponseReturnValue:
+        """Read a site."""
+        facts = places.get_site(code)
+        return writing.respond(writing.site(facts), revision=facts["revision"])
+
+    @sites.arguments(schemas.SiteIn)
+    @sites.response(200, schemas.SiteOut)
+    def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
+        """Revise a site (the staff of its place)."""
+        who, revision = auth.actor(), auth.revision()
+        facts = auth.write(who, lambda: places.revise_site(who, code, body, revision))
+        return writing.respond(writing.site(facts), revision=facts["revision"])
+
+
+@lists.route("/categories")
+class Categories(MethodView):
+    """What things are."""
+
+    @lists.response(200, schemas.page_of(schemas.CategoryOut))
+    def get(self) -> ResponseReturnValue:
+        """Every category, with its label in the six languages and which labels nobody has checked."""
+        return writing.page(catalog.categories(), None)
+
+
+@lists.route("/communes")
+class Communes(MethodView):
+    """Where things are."""
+
+    @lists.response(200, schemas.page_of(schemas.CommuneOut))
+    def get(self) -> ResponseReturnValue:
+        """Every commune by INSEE code (not postcode: 97213 is Le Lamentin, whose postcode is 97232)."""
+        found = [
+            {"lat": commune.pop("latitude"), "lon": commune.pop("longitude"), **commune} for commune in places.communes()
+        ]
+        return writing.page(found, None)

@@ -1,0 +1,83 @@
+"""Reservations: builders and residents reserve, see and cancel; staff hand over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from flask_smorest import Blueprint
+
+from circular import people, reservations
+from circular.api import auth, schemas, writing
+
+blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", description="Who holds what")
+
+
+@blueprint.route("")
+class Reservations(MethodView):
+    """One's own reservations; for staff, those of their place."""
+
+    @blueprint.arguments(schemas.ReservationQuery, location="query")
+    @blueprint.response(200, schemas.page_of(schemas.ReservationOut))
+    def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
+        """List reservations, newest first."""
+        who = auth.actor()
+        chosen = reservations.filter_of(wanted)
+        found = reservations.find(who, chosen)
+        more = found[-1]["id"] if len(found) == chosen.limit else None
+        return writing.page([writing.reservation(facts, who) for facts in found], more)
+
+    @blueprint.arguments(schemas.ReservationIn)
+    @blueprint.response(201, schemas.ReservationOut)
+    def post(self, body: dict[str, Any]) -> ResponseReturnValue:
+        """Reserve; staff may give the phone of the person for whom they act."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            person_id = people.whose(who, body.get("phone"))
+            made = reservations.reserve(who, person_id, body["listing"], body["quantity"], auth.origin(who))
+            return writing.reservation(made, who)
+
+        made = auth.once(who, body, act)
+        return writing.respond(made, 201, location=f"{request.path}/{made['id']}")
+
+
+@blueprint.route("/<reference>")
+class Reservation(MethodView):
+    """One reservation."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def get(self, reference: str) -> ResponseReturnValue:
+        """Read a reservation of one's own or of one's place."""
+        who = auth.actor()
+        return writing.respond(writing.reservation(reservations.get(who, reference), who))
+
+
+@blueprint.route("/<reference>/cancel")
+class Cancel(MethodView):
+    """Giving up."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Cancel; twice changes nothing."""
+        who = auth.actor()
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who))
+        )
+
+
+@blueprint.route("/<reference>/pick-up")
+class PickUp(MethodView):
+    """Handing over."""
+
+    @blueprint.arguments(schemas.PickUpIn)
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """Hand over against the pickup code, all or a part (staff of the place)."""
+        who = auth.actor()
+        handed = reservations.pick_up(who, reference, body["pickup_code"], body["quantity"])
+        return writing.respond(writing.reservation(handed, who))
+
+

@@ -1,0 +1,297 @@
+"""Shapes of the API, for reading bodies (types only: the rules are the nouns') and for the OpenAPI document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields
+
+from circular import catalog, places, projects, reservations, settings
+
+
+class Strict(Schema):
+    """Unknown fields are refused."""
+
+    class Meta:
+        unknown = RAISE
+
+
+class Number(fields.Field[Any]):
+    """A JSON number (or its text): which numbers are right is the noun's affair."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise self.make_error("validator_failed")
+        return value
+
+
+class Json(fields.Raw):
+    """Any JSON value."""
+
+
+def _text(description: str = "", **metadata: Any) -> fields.String:
+    return fields.String(metadata={"description": description, **metadata})
+
+
+def _choice(options: tuple[str, ...], **metadata: Any) -> fields.String:
+    return fields.String(metadata={"enum": list(options), **metadata})
+
+
+def _number(description: str = "", **metadata: Any) -> Number:
+    return Number(metadata={"type": "number", "description": description, **metadata})
+
+
+HAZARD = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {
+            "kind": {"type": "string", "enum": list(catalog.HAZARDS)},
+            "state": {"type": "string", "enum": list(catalog.HAZARD_STATES)},
+        },
+    },
+}
+
+
+class ListingIn(Strict):
+    """What staff may write of a listing."""
+
+    kind = _choice(catalog.KINDS)
+    title = _text(maxLength=catalog.TITLE_LIMIT)
+    description = _text(maxLength=2000)
+    category = _text("A code of GET /categories")
+    condition = _choice(catalog.CONDITIONS, default="good")
+    quantity = _number("In `unit`; whole for piece and lot, three decimals at most else")
+    unit = _choice(catalog.UNITS)
+    min_quantity = _number("Smallest quantity that may be reserved")
+    step_quantity = _number("Quantities go by steps of this")
+    place = _text("A code of GET /places")
+    site = fields.String(allow_none=True, metadata={"description": "A code of GET /sites"})
+    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    price_cents = Number(metadata={"type": "integer", "minimum": 0})
+    currency = _text("ISO 4217", default="EUR")
+    hazards = Json(metadata={**HAZARD, "description": "Asbestos or lead declared or suspected: only a draft"})
+    dimensions = Json(metadata={"type": "object", "description": f"Millimetres: {', '.join(catalog.DIMENSIONS)}"})
+    mass_kg = Number(allow_none=True, metadata={"type": ["number", "null"], "description": "Of one unit"})
+    available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
+    available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
+    opening_hours = _text("OpenStreetMap syntax, when other than the place's")
+    lang = _choice(settings.LANGUAGES, default="fr")
+    status = _choice(("draft", "published"), default="published")
+    external_id = _text("The town's own number: an import with it can be repeated", maxLength=80)
+
+
+class ListingOut(Schema):
+    """A listing."""
+
+    code = _text("5 digits or more, the last a Damm check digit", examples=["41271"])
+    kind = _choice(catalog.KINDS)
+    title = _text()
+    description = _text()
+    category = _text()
+    condition = _choice(catalog.CONDITIONS)
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    available = _number("Quantity - live reservations")
+    place = _text()
+    site = fields.String(allow_none=True)
+    lat = fields.Float(allow_none=True)
+    lon = fields.Float(allow_none=True)
+    price_cents = fields.Integer()
+    currency = _text()
+    photos = fields.List(fields.String())
+    hazards = Json(metadata=HAZARD)
+    dimensions = Json(metadata={"type": "object"})
+    mass_kg = fields.Float(allow_none=True)
+    co2e_kg = fields.Float(allow_none=True, metadata={"description": "Upper bound: mass x a sourced factor of the category"})
+    available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
+    available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
+    opening_hours = _text()
+    min_quantity = _number()
+    step_quantity = _number()
+    lang = _choice(settings.LANGUAGES)
+    status = _choice(catalog.STATUSES)
+    external_id = fields.String(allow_none=True)
+    created_at = _text(format="date-time")
+    updated_at = _text(format="date-time")
+
+
+class ReservationIn(Strict):
+    """What is asked when reserving."""
+
+    listing = fields.String(required=True, metadata={"examples": ["41271"]})
+    quantity = Number(load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"})
+    phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+
+
+class PickUpIn(Strict):
+    """The proof of whoever collects, and how much they take."""
+
+    pickup_code = fields.String(required=True, metadata={"pattern": "^[0-9]{4}$"})
+    quantity = Number(load_default=None, metadata={"type": "number", "description": "Less than reserved: the rest is free again"})
+
+
+class ReservationOut(Schema):
+    """A reservation."""
+
+    id = _text()
+    pickup_code = _text(pattern="^[0-9]{4}$")
+    listing = _text()
+    title = _text()
+    quantity = _number()
+    picked_quantity = _number()
+    unit = _choice(catalog.UNITS)
+    state = _choice(reservations.STATES)
+    place = _text()
+    phone = _text("Only for the staff of the place")
+    created_at = _text(format="date-time")
+    expires_at = _text(format="date-time")
+    ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+
+
+class PlaceIn(Strict):
+    """What staff may change of a place."""
+
+    name = _text(maxLength=120)
+    label = _text(maxLength=120)
+    typology = _text()
+    address = _text(maxLength=200)
+    postcode = _text()
+    commune = _text("INSEE code")
+    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    opening_hours = _text("OpenStreetMap syntax, local wall time")
+    services = fields.List(fields.String())
+    phone = _text()
+    website = _text()
+    summary = _text(maxLength=500)
+
+
+class PlaceOut(PlaceIn):
+    """A place."""
+
+    code = _text()
+    commune_name = fields.String(allow_none=True)
+    source = _text()
+
+
+class SiteIn(Strict):
+    """What staff may write of a site."""
+
+    code = _text("Made from the name when absent", pattern=places.CODE.pattern)
+    kind = _choice(places.SITE_KINDS)
+    name = _text(maxLength=120)
+    commune = _text("INSEE code")
+    address = _text(maxLength=200)
+    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    starts_on = fields.String(allow_none=True, metadata={"format": "date"})
+    ends_on = fields.String(allow_none=True, metadata={"format": "date"})
+    owner = _text(maxLength=120)
+    description = _text(maxLength=1000)
+
+
+class SiteOut(SiteIn):
+    """A site."""
+
+    place = fields.String(allow_none=True)
+    source = _text()
+
+
+class ProjectIn(Strict):
+    """What staff may write of a project."""
+
+    title = _text(maxLength=catalog.TITLE_LIMIT)
+    description = _text(maxLength=2000)
+    place = fields.String(allow_none=True)
+    difficulty = _choice(projects.DIFFICULTIES)
+    duration_minutes = Number(metadata={"type": "integer"})
+    lang = _choice(settings.LANGUAGES)
+    needs = Json(
+        metadata={
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "category": {"type": "string"},
+                    "quantity": {"type": "number"},
+                    "unit": {"type": "string", "enum": list(catalog.UNITS)},
+                },
+            },
+        }
+    )
+
+
+class ProjectOut(ProjectIn):
+    """A project."""
+
+    code = _text()
+
+
+class CategoryOut(Schema):
+    """A category."""
+
+    code = _text()
+    parent = fields.String(allow_none=True)
+    unit = _choice(catalog.UNITS)
+    labels = fields.Dict(keys=fields.String(), values=fields.String())
+    unverified = fields.List(fields.String(), metadata={"description": "Languages whose label no native reader has checked"})
+    waste_code = _text()
+    co2e_kg_per_kg = fields.Float(allow_none=True)
+    co2e_source = _text()
+
+
+class CommuneOut(Schema):
+    """A commune."""
+
+    insee = _text()
+    name = _text()
+    postcodes = fields.List(fields.String())
+    lat = fields.Float()
+    lon = fields.Float()
+    population = fields.Integer()
+
+
+def page_of(schema: type[Schema]) -> Schema:
+    """`{"items": […], "next": path or null}`"""
+    return Schema.from_dict(
+        {"items": fields.List(fields.Nested(schema)), "next": fields.String(allow_none=True)}, name=f"{schema.__name__}Page"
+    )()
+
+
+class PagingQuery(Strict):
+    """Where a page starts and how long it is."""
+
+    limit = _text(type="integer", minimum=1, maximum=100, default=20)
+    cursor = _text("From `next` of the page before")
+
+
+class ListingQuery(PagingQuery):
+    """What to look for."""
+
+    q = _text("Words, in any of the six languages")
+    kind = _choice(catalog.KINDS)
+    category = _text("A code of GET /categories; what is below it is found too")
+    place = _text("A code of GET /places")
+    commune = _text("INSEE code or name")
+    near = _text("`lat,lon`", examples=["14.61,-61.00"])
+    radius_km = _text(type="number", default=10)
+    condition = _choice(catalog.CONDITIONS)
+    min_quantity = _text(type="number")
+    available_on = _text(format="date")
+    lang = fields.String(metadata={"enum": list(settings.LANGUAGES), "description": "Language of the answer's texts"})
+
+
+class ReservationQuery(PagingQuery):
+    """Which reservations."""
+
+    state = _choice(reservations.STATES)
+    listing = _text()
+    pickup_code = _text()
+
+
+class ProjectQuery(PagingQuery):
+    """Which projects."""
+
+    q = _text()

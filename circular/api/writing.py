@@ -1,0 +1,119 @@
+"""JSON of facts: from the nouns' units (thousandths, milliseconds, grams) to the contract's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, request
+
+from circular import catalog, clock, db
+from circular.people import Actor
+
+
+def respond(body: Any, status: int = 200, *, revision: int | None = None, location: str | None = None) -> Response:
+    """A JSON response. `revision` becomes its ETag; availability is never cached, so nothing is."""
+    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    response = Response(text, status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    if revision is not None:
+        response.headers["ETag"] = f'"{revision}"'
+    if location is not None:
+        response.headers["Location"] = location
+    return response
+
+
+def page(items: list[dict[str, Any]], cursor: str | int | None) -> Response:
+    """A page of a list; `cursor` is where the next one starts."""
+    path = None
+    if cursor is not None:
+        given = {name: value for name, value in request.args.items() if name != "cursor"}
+        path = f"{request.path}?{urlencode({**given, 'cursor': cursor})}"
+    return respond({"items": items, "next": path})
+
+
+def at(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else clock.rfc3339(db.from_ms(milliseconds))
+
+
+def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A listing as the contract has it."""
+    return {
+        "code": facts["code"],
+        "kind": facts["kind"],
+        "title": facts["title"],
+        "description": facts["description"],
+        "category": facts["category"],
+        "condition": facts["condition"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "unit": facts["unit"],
+        "available": catalog.amount(facts["available"]),
+        "place": facts["place"],
+        "site": facts["site"],
+        "lat": facts["latitude"],
+        "lon": facts["longitude"],
+        "price_cents": facts["price_cents"],
+        "currency": facts["currency"],
+        "photos": [],
+        "hazards": facts["hazards"],
+        "dimensions": facts["dimensions"],
+        "mass_kg": None if facts["mass_g"] is None else catalog.amount(facts["mass_g"]),
+        "co2e_kg": catalog.co2e_kg(facts),
+        "available_from": at(facts["available_from"]),
+        "available_until": at(facts["available_until"]),
+        "opening_hours": facts["opening_hours"],
+        "min_quantity": catalog.amount(facts["min_quantity"]),
+        "step_quantity": catalog.amount(facts["step_quantity"]),
+        "lang": facts["lang"],
+        "status": facts["status"],
+        "external_id": facts["external_id"],
+        "created_at": at(facts["created_at"]),
+        "updated_at": at(facts["updated_at"]),
+    }
+
+
+def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
+    """A reservation as the contract has it; the phone number only for the staff of its place."""
+    written = {
+        "id": facts["reference"],
+        "pickup_code": facts["pickup_code"],
+        "listing": facts["listing"],
+        "title": facts["title"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "picked_quantity": catalog.amount(facts["picked_quantity"]),
+        "unit": facts["unit"],
+        "state": facts["state"],
+        "place": facts["place"],
+        "created_at": at(facts["created_at"]),
+        "expires_at": at(facts["expires_at"]),
+        "ended_at": at(facts["ended_at"]),
+    }
+    if who.works_at(facts["place_id"]):
+        written["phone"] = facts["phone"]
+    return written
+
+
+def place(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A place, public facts only."""
+    names = (
+        "code", "name", "label", "typology", "address", "postcode", "commune", "commune_name", "opening_hours", "services",
+        "phone", "website", "summary", "source",
+    )  # fmt: skip
+    return {**{name: facts[name] for name in names}, "lat": facts["latitude"], "lon": facts["longitude"]}
+
+
+def site(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A site."""
+    names = (
+        "code", "kind", "name", "commune", "address", "starts_on", "ends_on", "owner", "description", "source", "place",
+    )  # fmt: skip
+    return {**{name: facts[name] for name in names}, "lat": facts["latitude"], "lon": facts["longitude"]}
+
+
+def project(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A project with its needs."""
+    names = ("code", "title", "description", "place", "difficulty", "duration_minutes", "lang")
+    needs = [{**need, "quantity": catalog.amount(need["quantity"])} for need in facts["needs"]]
+    return {**{name: facts[name] for name in names}, "needs": needs}
