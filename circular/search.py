@@ -77,7 +77,7 @@ def install() -> None:
     """Create what the engine needs, and fill it when it is new. Run after every migration: a rebuilt table loses it."""
     with db.transaction():
         if db.is_sqlite():
-            if db.value("SELECT 1 FROM sqlite_master WHERE name = 'listing_search'") is None:
+            if not installed():
                 db.run(
                     "CREATE VIRTUAL TABLE listing_search USING fts5(title_terms, terms, content='listing', "
                     "content_rowid='id', detail='column', prefix='2 3', tokenize='unicode61 remove_diacritics 0')"
@@ -91,6 +91,13 @@ def install() -> None:
             )
             # fastupdate=off: a pending list makes searches slow after a bulk load (4.2 ms against 0.1 to 1.4).
             db.run("CREATE INDEX IF NOT EXISTS listing_tsv ON listing USING gin (tsv) WITH (fastupdate = off)")
+
+
+def installed() -> bool:
+    """True when the engine has what `install` creates."""
+    if db.is_sqlite():
+        return db.value("SELECT 1 FROM sqlite_master WHERE name = 'listing_search'") is not None
+    return db.value("SELECT 1 FROM pg_indexes WHERE indexname = 'listing_tsv'") is not None
 
 
 def put(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> None:

@@ -141,6 +141,18 @@ def pending(limit: int) -> list[Pending]:
     return [Pending(*row) for row in found]
 
 
+def inbound_id(gateway: str, external_id: str) -> int:
+    """Our number of a message that a gateway delivered."""
+    return int(
+        db.value("SELECT id FROM inbound_message WHERE gateway = ? AND external_id = ?", gateway, external_id)
+    )
+
+
+def inbound_state(message_id: int) -> str:
+    """`received`, `handled`, `ignored` or `failed`."""
+    return str(db.value("SELECT state FROM inbound_message WHERE id = ?", message_id))
+
+
 def mark_inbound(
     message_id: int, state: str, *, reason: str = "", person_id: int | None = None, intent: str = "", language: str = ""
 ) -> None:

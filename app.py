@@ -1,0 +1,94 @@
+"""The one place where all rooms meet: settings, database, the doors (API, web, SMS), the command line, the server."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from flask import Flask, Response, request
+from flask.typing import ResponseReturnValue
+
+from circular import api, cli, db, logs, web
+from circular import settings as configuration
+from circular.settings import Settings, SettingsError
+from sms import cli as sms_cli
+from sms import webhooks, worker
+
+SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application. Raises: SystemExit with one line that names a wrong setting."""
+    if settings is None:
+        try:
+            settings = configuration.load()
+        except SettingsError as error:
+            sys.exit(f"Wrong setting. {error}")
+    configuration.use(settings)
+    logs.configure()
+    app = Flask(__name__, static_folder=None)
+    app.config.update(CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY)
+    db.open_database(settings.database_url)
+    app.before_request(db.connect)
+    app.register_error_handler(Exception, _answer)
+    web.init_app(app)
+    api.init_app(app)
+    app.register_blueprint(webhooks.blueprint)
+    cli.register(app)
+    app.cli.add_command(sms_cli.sms)
+    app.cli.add_command(serve)
+    return app
+
+
+def _answer(error: Exception) -> ResponseReturnValue:
+    """Every error in the words of the door at which it happened."""
+    if request.path.startswith(f"{api.PREFIX}/"):
+        return api.problem_for(error)
+    if request.path.startswith("/sms/"):
+        return Response("", web.status_for(error), content_type="text/plain")
+    return web.page_for(error)
+
+
+@click.command()
+def serve() -> None:
+    """Serve the site and the API, and do the background work, until interrupted."""
+    from flask import current_app
+    from waitress.server import create_server
+
+    settings: Settings = current_app.config["CIRCULAR"]
+    db.connect()
+    if db.pending_migrations():
+        sys.exit("The tables are not up to date: run `flask migrate` first.")
+    db.close()
+    # 100 connections, waitress's default, let 150 slow clients shut everybody else out; 1000 held 500 (reliability.md).
+    server: Any = create_server(
+        current_app._get_current_object(),  # type: ignore[attr-defined]
+        host=settings.host,
+        port=settings.port,
+        threads=settings.threads,
+        connection_limit=1000,
+        channel_timeout=20,
+        asyncore_use_poll=True,
+        max_request_body_size=2**30,  # each request has its own, smaller limit, answered in the caller's words
+        ident=None,
+    )
+    background = worker.start() if settings.background else None
+    click.echo(_banner(settings), err=True)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.close()
+        if background is not None:
+            background.stop()
+
+
+def _banner(settings: Settings) -> str:
+    site = f"http://{settings.host}:{settings.port}"
+    demo = "  Data   made up, for demonstration\n" if settings.demo else ""
+    return (
+        f"\nCircular is ready.\n  Site   {site}/\n  API    {site}{api.PREFIX}/docs/\n"
+        f"  SMS    try it in another terminal: .venv/bin/flask sms try\n{demo}"
+    )

