@@ -97,7 +97,9 @@ class Listing(db.Table):
 # A live reservation: prepared, or held and not yet lapsed. A lapsed hold stops counting by itself (the parameter is the
 # present in milliseconds), so no timer is needed for correctness.
 LIVE = "r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)"
-RESERVED = f"COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0)"
+RESERVED = (
+    f"CAST(COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0) AS BIGINT)"
+)
 
 LATITUDE = "COALESCE(l.latitude, s.latitude, p.latitude)"
 LONGITUDE = "COALESCE(l.longitude, s.longitude, p.longitude)"
@@ -280,7 +282,7 @@ def find(query: Query) -> Page:
             found += _walk(match, query, after, query.limit + 1 - len(found), in_title)
             if len(found) > query.limit:
                 break
-        if found or not words or len(words) == 1 and mode == search.PREFIX:
+        if found or not words or (len(words) == 1 and mode == search.PREFIX):
             break
     more = None
     if len(found) > query.limit:
@@ -380,7 +382,7 @@ def co2e_kg(listing: Mapping[str, Any]) -> float | None:
     category = _category(str(listing["category"]))
     if listing["mass_g"] is None or category is None or category.co2e_kg_per_kg is None:
         return None
-    mass_kg = listing["mass_g"] / 1000 * listing["quantity"] / MILLI
+    mass_kg: float = listing["mass_g"] / 1000 * listing["quantity"] / MILLI
     return round(mass_kg * category.co2e_kg_per_kg, 1)
 
 
@@ -617,9 +619,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": db.to_ms(clock.now())}
     assignments = ", ".join(f"{name} = ?" for name in changes)
     old = (stored["title_terms"], stored["terms"])
-    db.run(
-        f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"]
-    )
+    db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
     search.put(found["id"], old, terms)
 
 

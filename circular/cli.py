@@ -42,7 +42,9 @@ def _fail(refusal: Refusal) -> None:
 
     said = i18n.gettext(refusal.rule.sentence, **refusal.facts)
     errors: Any = refusal.facts.get("errors")
-    details = "".join(f" {name}: {' '.join(texts)}" for name, texts in field_sentences(errors).items()) if errors else ""
+    details = (
+        "".join(f" {name}: {' '.join(texts)}" for name, texts in field_sentences(errors).items()) if errors else ""
+    )
     sys.exit(f"{said}{details}")
 
 

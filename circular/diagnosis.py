@@ -26,7 +26,9 @@ def _settings() -> list[Finding]:
     found = [Finding("ok", "mode", chosen.mode)]
     for name in ("secret_key", "sms_webhook_secret"):
         if getattr(chosen, name) == settings.DEMO_SECRET:
-            found.append(Finding("mind", name.upper(), "still the public default: set it before anybody outside can reach this"))
+            found.append(
+                Finding("mind", name.upper(), "still the public default: set it before anybody outside can reach this")
+            )
     if not chosen.sms_sender and chosen.sms_gateway != "console":
         found.append(Finding("mind", "SMS_SENDER", "empty: the pages cannot say where to text"))
     return [*found, Finding("ok", "SMS_GATEWAY", chosen.sms_gateway)]

@@ -7,7 +7,7 @@ web; the SMS door has its own texts (`refusal_<code>` in `sms/locale`), because 
 from __future__ import annotations
 
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Kind(Enum):
@@ -46,7 +46,9 @@ REFUSALS: dict[str, Rule] = {
     "not_a_step": Rule(Kind.CONFLICT, "The quantity goes by steps of {step}."),
     "whole_number_needed": Rule(Kind.INVALID, "The unit is {unit}: give a whole number."),
     "quantity_not_positive": Rule(Kind.INVALID, "The quantity must be more than zero, with three decimals at most."),
-    "too_many_reservations": Rule(Kind.CONFLICT, "{limit} reservations are held already, the most allowed: collect or cancel one."),
+    "too_many_reservations": Rule(
+        Kind.CONFLICT, "{limit} reservations are held already, the most allowed: collect or cancel one."
+    ),
     "no_such_reservation": Rule(Kind.MISSING, "There is no such reservation."),
     "already_ended": Rule(Kind.CONFLICT, "This reservation is over ({state})."),
     "expired": Rule(Kind.CONFLICT, "This reservation expired at {expires_at}. Reserve again if there is some left."),
@@ -132,10 +134,10 @@ FIELD_ERRORS: dict[str, str] = {
 class Refusal(Exception):
     """Something was asked that a rule forbids. `code` is a key of REFUSALS, `facts` fill its sentence in any language."""
 
-    def __init__(self, code: str, **facts: object) -> None:
+    def __init__(self, code: str, /, **facts: object) -> None:
         super().__init__(code)
         self.code = code
-        self.facts = facts
+        self.facts: dict[str, Any] = facts
         self.rule = REFUSALS[code]
 
 
@@ -143,7 +145,7 @@ class FieldError(NamedTuple):
     """What is wrong with one field: a key of FIELD_ERRORS and the facts of its sentence."""
 
     code: str
-    facts: dict[str, object] = {}
+    facts: dict[str, Any]
 
 
 class FieldErrors(dict[str, FieldError]):

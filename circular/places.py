@@ -279,9 +279,7 @@ def open_site(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
     _check_code(code)
     with db.transaction():
         now = clock.now()
-        inserted = db.insert_once(
-            Site, code=code, place_id=actor.place_id, created_at=now, updated_at=now, **clean
-        )
+        inserted = db.insert_once(Site, code=code, place_id=actor.place_id, created_at=now, updated_at=now, **clean)
         if not inserted:
             raise Refusal("code_taken", code=code)
         return get_site(code)
@@ -337,7 +335,10 @@ def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterat
         if closes - opens > timedelta(days=2):  # "24/7" is one interval without end: cut it into days
             first = opens.date()
             yield from (
-                (first + timedelta(days=n), datetime.combine(first + timedelta(days=n), datetime.max.time(), opens.tzinfo))
+                (
+                    first + timedelta(days=n),
+                    datetime.combine(first + timedelta(days=n), datetime.max.time(), opens.tzinfo),
+                )
                 for n in range(366)
             )
             return

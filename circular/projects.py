@@ -7,10 +7,11 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, IntegerField, TextField
 
-from circular import catalog, clock, db, places, settings
+from circular import catalog, clock, db, places, search, settings
 from circular.checks import MISSING, Fields
 from circular.errors import Refusal
 from circular.people import Actor
+from circular.text import analyse
 
 DIFFICULTIES = ("easy", "medium", "hard")
 
@@ -60,7 +61,7 @@ def get(code: str) -> dict[str, Any]:
 
 def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
     """Projects by age, from the one after id `after`; with words, those whose title or description holds them all."""
-    words = catalog.search.words(q)
+    words = search.words(q)
     if q.strip() and not words:
         return []
     found: list[dict[str, Any]] = []
@@ -70,7 +71,9 @@ def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
             break
         after = batch[-1]["id"]
         found += [
-            project for project in batch if set(words) <= set(catalog.analyse(f"{project['title']} {project['description']}"))
+            project
+            for project in batch
+            if set(words) <= set(analyse(f"{project['title']} {project['description']}"))
         ]
     return _with_needs(found[:limit])
 
@@ -113,8 +116,10 @@ def _check_needs(fields: Fields) -> None:
     entries = given.split("|") if isinstance(given, str) else given
     needs = []
     for entry in entries if isinstance(entries, list | tuple) else [None]:
-        parts = entry if isinstance(entry, Mapping) else dict(
-            zip(("category", "quantity", "unit"), str(entry).split(":"), strict=False)
+        parts = (
+            entry
+            if isinstance(entry, Mapping)
+            else dict(zip(("category", "quantity", "unit"), str(entry).split(":"), strict=False))
         )
         need = Fields({name: parts.get(name) for name in ("category", "quantity", "unit")})
         need.text("category", 40, required=True)

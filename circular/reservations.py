@@ -118,7 +118,8 @@ def get(actor: Actor, reference: str) -> dict[str, Any]:
 
 def find(actor: Actor, wanted: Filter) -> list[dict[str, Any]]:
     """One's own reservations, or those of the place where one works (an admin: all), newest first."""
-    conditions, params = ["1 = 1"], []
+    conditions: list[str] = ["1 = 1"]
+    params: list[object] = []
     if actor.role == "staff":
         conditions.append("r.place_id = ?")
         params.append(actor.place_id)
@@ -183,18 +184,31 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
         wanted = _check_quantity(listing, quantity)
         if wanted > listing["available"]:
             raise Refusal(
-                "sold_out", code=code, title=listing["title"], available=catalog.amount(listing["available"]),
+                "sold_out",
+                code=code,
+                title=listing["title"],
+                available=catalog.amount(listing["available"]),
                 unit=listing["unit"],
             )
         _check_limit(actor, person_id, now)
-        start = db.from_ms(max(now, listing["available_from"] or 0))  # a lot not taken down yet is held from that day on
+        start = db.from_ms(
+            max(now, listing["available_from"] or 0)
+        )  # a lot not taken down yet is held from that day on
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
         reference = secrets.token_urlsafe(12)
         pickup_code = _pickup_code(person_id, listing["place_id"])
         reservation_id = db.value(
             "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "
             "pickup_code, origin, created_at, expires_at) VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?) RETURNING id",
-            reference, person_id, listing["id"], listing["place_id"], wanted, pickup_code, origin, now, expires_at,
+            reference,
+            person_id,
+            listing["id"],
+            listing["place_id"],
+            wanted,
+            pickup_code,
+            origin,
+            now,
+            expires_at,
         )
         _log(reservation_id, actor, "reserve", quantity=wanted)
         made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
@@ -230,7 +244,9 @@ def _check_quantity(listing: Mapping[str, Any], quantity: object) -> int:
 def _check_limit(actor: Actor, person_id: int, now: int) -> None:
     chosen = settings.get()
     own = person_id == actor.person_id
-    limit = chosen.builder_max_holds if own and actor.role in ("builder", "staff", "admin") else chosen.resident_max_holds
+    limit = (
+        chosen.builder_max_holds if own and actor.role in ("builder", "staff", "admin") else chosen.resident_max_holds
+    )
     # Two reservations of one person may run at once on different listings: the person's row is locked, after the
     # listing's (always in that order, so that no two wait for each other).
     db.run("UPDATE person SET language = language WHERE id = ?", person_id)
@@ -383,7 +399,13 @@ def _log(reservation_id: int, actor: Actor, verb: str, **facts: object) -> None:
     db.run(
         "INSERT INTO reservation_event (reservation_id, at, verb, person_id, role, door, facts) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        reservation_id, _now(), verb, actor.person_id, actor.role, actor.door, json.dumps(facts),
+        reservation_id,
+        _now(),
+        verb,
+        actor.person_id,
+        actor.role,
+        actor.door,
+        json.dumps(facts),
     )
 
 

@@ -114,13 +114,17 @@ def _validate(s: Settings) -> None:
         _check("SMS_ALLOWED_PREFIXES", prefix[0] == "+" and prefix[1:].isdigit(), "prefixes such as +596", prefix)
     if s.africastalking_api_url:
         url = urllib.parse.urlsplit(s.africastalking_api_url)
-        _check("AFRICASTALKING_API_URL", url.scheme in ("http", "https") and bool(url.netloc), "scheme, host and port", "?")
+        _check(
+            "AFRICASTALKING_API_URL", url.scheme in ("http", "https") and bool(url.netloc), "scheme, host and port", "?"
+        )
     if s.sms_gateway == "africastalking":
         _check("AFRICASTALKING_API_KEY", bool(s.africastalking_api_key), "a key, as SMS_GATEWAY=africastalking", "")
     if s.mode == "production":
         for name in ("secret_key", "sms_webhook_secret"):
             strong = len(getattr(s, name)) >= 16 and getattr(s, name) != DEMO_SECRET
-            _check(name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one")
+            _check(
+                name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one"
+            )
 
 
 _active: list[Settings] = []

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from circular.text import fold
 
 CONTEXTS = ("none", "after_list", "has_reservation", "after_question_yes_no", "language_menu")
-KEYWORDS: dict[str, dict[str, list[str]]] = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8"))
+KEYWORDS: dict[str, dict[str, list[str]]] = json.loads(
+    pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8")
+)
 POLITE = frozenset(
     "BONJOUR BONSOIR SALUT BJR SVP STP MERCI SIL SI VOUS TE PLAIT BONJOU BONSWA SOUPLE MESI TANPRI HELLO HI PLEASE THANKS "
     "THANK YOU HOLA GRACIAS POR FAVOR OLA OBRIGADO OBRIGADA".split()
@@ -127,7 +129,9 @@ def _command(intent: str, rest: list[str], language: str | None) -> Command | No
     if intent == "language":
         if not rest:
             return Command("language", {}, language)
-        return Command("language", {"choice": int(rest[0])}) if re.fullmatch("[1-6]", rest[0]) and len(rest) == 1 else None
+        return (
+            Command("language", {"choice": int(rest[0])}) if re.fullmatch("[1-6]", rest[0]) and len(rest) == 1 else None
+        )
     if intent in ("stop", "start"):
         return None  # alone or not at all: "stop chantier bois" is a search
     own = set(rest) <= {word for word, (other, _) in INDEX.items() if other in (intent, "reserve")} | {"M", "MWEN"}

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from circular import catalog, db, i18n, people, places, reservations, settings
+from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.people import Actor
 from sms import messages, replies
@@ -104,7 +105,7 @@ def _results(turn: Turn, words: str, query: catalog.Query) -> Answer:
         words=words.upper(),
         count=catalog.count(query, page),
     )
-    shown = {"kind": "listings", "codes": [listing["code"] for listing in page.items]}
+    shown: dict[str, Any] = {"kind": "listings", "codes": [listing["code"] for listing in page.items]}
     if page.next:
         shown["more"] = {"words": words, "cursor": page.next}
     return Answer(text, shown)
@@ -245,7 +246,7 @@ def _start(turn: Turn, _args: dict[str, Any]) -> Answer:
 
 
 def quantity(milli: int, unit: str, language: str) -> str:
-    return replies.quantity(Decimal(milli) / catalog.MILLI, unit, language)
+    return replies.quantity(Decimal(milli) / MILLI, unit, language)
 
 
 def _price(listing: dict[str, Any], language: str) -> str:

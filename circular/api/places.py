@@ -107,6 +107,7 @@ class Communes(MethodView):
     def get(self) -> ResponseReturnValue:
         """Every commune by INSEE code (not postcode: 97213 is Le Lamentin, whose postcode is 97232)."""
         found = [
-            {"lat": commune.pop("latitude"), "lon": commune.pop("longitude"), **commune} for commune in places.communes()
+            {"lat": commune.pop("latitude"), "lon": commune.pop("longitude"), **commune}
+            for commune in places.communes()
         ]
         return writing.page(found, None)

@@ -61,17 +61,19 @@ def status_of(refusal: Refusal) -> int:
 def problem(refusal: Refusal) -> Response:
     """A refusal as a response."""
     status = status_of(refusal)
-    body = {
+    body: dict[str, Any] = {
+        **_readable({name: fact for name, fact in refusal.facts.items() if name != "errors"}),
         "type": f"urn:circular:problem:{refusal.code}",
         "title": i18n.gettext(TITLES[status]),
         "status": status,
         "detail": sentence(refusal),
         "code": refusal.code,
-        **_readable(refusal.facts),
     }
-    if isinstance(refusal.facts.get("errors"), Mapping):
+    if "errors" in refusal.facts:
         body["errors"] = field_sentences(refusal.facts["errors"])
-    response = Response(json.dumps(body, ensure_ascii=False, default=str), status, content_type="application/problem+json")
+    response = Response(
+        json.dumps(body, ensure_ascii=False, default=str), status, content_type="application/problem+json"
+    )
     response.headers["Content-Language"] = i18n.current()
     response.headers["Cache-Control"] = "no-store"
     if status == 401:

@@ -25,7 +25,9 @@ class Projects(MethodView):
         """List projects; with `q`, those that hold every word."""
         after, limit = places.paging(wanted)
         found = projects.find(wanted.get("q", ""), after, limit)
-        return writing.page([writing.project(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
+        return writing.page(
+            [writing.project(facts) for facts in found], found[-1]["id"] if len(found) == limit else None
+        )
 
     @blueprint.arguments(schemas.ProjectIn)
     @blueprint.response(201, schemas.ProjectOut)

@@ -63,9 +63,7 @@ class Cancel(MethodView):
     def post(self, reference: str) -> ResponseReturnValue:
         """Cancel; twice changes nothing."""
         who = auth.actor()
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who))
-        )
+        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who)))
 
 
 @blueprint.route("/<reference>/pick-up")
@@ -79,5 +77,3 @@ class PickUp(MethodView):
         who = auth.actor()
         handed = reservations.pick_up(who, reference, body["pickup_code"], body["quantity"])
         return writing.respond(writing.reservation(handed, who))
-
-

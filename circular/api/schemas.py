@@ -19,7 +19,7 @@ class Strict(Schema):
 class Number(fields.Field[Any]):
     """A JSON number (or its text): which numbers are right is the noun's affair."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # noqa: ARG002
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise self.make_error("validator_failed")
         return value
@@ -104,7 +104,9 @@ class ListingOut(Schema):
     hazards = Json(metadata=HAZARD)
     dimensions = Json(metadata={"type": "object"})
     mass_kg = fields.Float(allow_none=True)
-    co2e_kg = fields.Float(allow_none=True, metadata={"description": "Upper bound: mass x a sourced factor of the category"})
+    co2e_kg = fields.Float(
+        allow_none=True, metadata={"description": "Upper bound: mass x a sourced factor of the category"}
+    )
     available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
     available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     opening_hours = _text()
@@ -121,7 +123,9 @@ class ReservationIn(Strict):
     """What is asked when reserving."""
 
     listing = fields.String(required=True, metadata={"examples": ["41271"]})
-    quantity = Number(load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"})
+    quantity = Number(
+        load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
+    )
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
 
 
@@ -129,7 +133,9 @@ class PickUpIn(Strict):
     """The proof of whoever collects, and how much they take."""
 
     pickup_code = fields.String(required=True, metadata={"pattern": "^[0-9]{4}$"})
-    quantity = Number(load_default=None, metadata={"type": "number", "description": "Less than reserved: the rest is free again"})
+    quantity = Number(
+        load_default=None, metadata={"type": "number", "description": "Less than reserved: the rest is free again"}
+    )
 
 
 class ReservationOut(Schema):
@@ -236,7 +242,9 @@ class CategoryOut(Schema):
     parent = fields.String(allow_none=True)
     unit = _choice(catalog.UNITS)
     labels = fields.Dict(keys=fields.String(), values=fields.String())
-    unverified = fields.List(fields.String(), metadata={"description": "Languages whose label no native reader has checked"})
+    unverified = fields.List(
+        fields.String(), metadata={"description": "Languages whose label no native reader has checked"}
+    )
     waste_code = _text()
     co2e_kg_per_kg = fields.Float(allow_none=True)
     co2e_source = _text()
@@ -256,7 +264,8 @@ class CommuneOut(Schema):
 def page_of(schema: type[Schema]) -> Schema:
     """`{"items": […], "next": path or null}`"""
     return Schema.from_dict(
-        {"items": fields.List(fields.Nested(schema)), "next": fields.String(allow_none=True)}, name=f"{schema.__name__}Page"
+        {"items": fields.List(fields.Nested(schema)), "next": fields.String(allow_none=True)},
+        name=f"{schema.__name__}Page",
     )()
 
 

@@ -1,0 +1,62 @@
+"""Text from people: folded, cut into search words (one analyser for the whole program), cleaned, shortened."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+
+LONGEST_WORD = 40  # characters of a search word; what is longer is no word
+_WORD = re.compile(r"[^\W_]+")
+_LIGATURES = str.maketrans({"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE"})
+_LINE_BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs"})  # controls, formats (bidi, joiners, soft hyphen) and lone surrogates
+
+
+def fold(s: str) -> str:
+    """`s` without case, accents or ligatures: `Œuvre À` -> `oeuvre a`. Folding twice changes nothing."""
+    if s.isascii():
+        return s.lower()
+    # Case is folded between two decompositions because each can produce what the other takes apart.
+    flat = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", s.translate(_LIGATURES)).casefold())
+    return "".join(c for c in flat if not unicodedata.combining(c))
+
+
+def analyse(s: str, most: int | None = None) -> list[str]:
+    """The search words of `s` in order, at most `most` of them: `2 tôles de l'évier` -> `2 tole de evier`.
+
+    Titles and queries go through here alike: a stem need not be a word (`bois` -> `boi`), only the same on both sides.
+    """
+    found = (_stem(match.group()[:LONGEST_WORD]) for match in _WORD.finditer(fold(s)))
+    return list(itertools.islice((word for word in found if not _elision(word)), most))
+
+
+def _elision(word: str) -> bool:
+    """What an apostrophe leaves behind (l', d', qu'…). A lone digit is kept, and so is a word of one ideogram."""
+    return word == "qu" or (len(word) == 1 and "a" <= word <= "z")
+
+
+def _stem(word: str) -> str:
+    """Without the final s or x of a word of 4 letters or more; never two, so that stemming twice changes nothing."""
+    plural = len(word) >= 4 and word[-1] in "sx" and word[-2] not in "sx" and word.isalpha()
+    return word[:-1] if plural else word
+
+
+def clean(s: str, limit: int) -> str:
+    """`s` on one line of at most `limit` characters: NFC, hidden characters out, line breaks as spaces."""
+    shown = "".join(
+        " " if c in _LINE_BREAKS else c for c in s if c in _LINE_BREAKS or unicodedata.category(c) not in _HIDDEN
+    )
+    # Composition makes one character of four at most, so nothing that is kept lies beyond; it bounds the work on junk.
+    return unicodedata.normalize("NFC", shown.strip()[: 4 * limit]).strip()[:limit].rstrip()
+
+
+def shorten(s: str, width: int) -> str:
+    """`s` in at most `width` characters, cut between two words when that costs a third of `width` at most."""
+    if len(s) <= width:
+        return s
+    kept = s[:width]
+    boundary = len(kept) if s[width].isspace() else max(kept.rfind(" "), 0)
+    if width - boundary <= width / 3:
+        kept = kept[:boundary]
+    return kept.rstrip(" ,;:-(")
