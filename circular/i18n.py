@@ -98,7 +98,7 @@ def negotiate(header: str | None) -> str | None:
         weight = _WEIGHT.fullmatch(parameter.strip()) if parameter else None
         if language in LANGUAGES and (weight or not parameter):
             wanted.append((float(weight.group(1)) if weight else 1.0, language))
-    best = max(wanted, key=lambda pair: pair[0], default=(0.0, ""))  # max keeps the first of equals, as the RFC implies
+    best = max(wanted, key=lambda pair: pair[0], default=(0.0, ""))  # of equals, the first
     return best[1] if best[0] > 0 else None
 
 
@@ -110,13 +110,12 @@ def catalogue(domain: str, language: str) -> Translations:
     Raises: KeyError (unknown domain or language), ValueError (its `Language` header is unknown to CLDR: Babel would
     drop `Plural-Forms` and count 0 as plural).
     """
+    stand_in = STAND_INS[language]
     path = DOMAINS[domain] / language / "LC_MESSAGES" / f"{domain}.po"
     with path.open("rb") as file:
-        source = read_po(file, locale=STAND_INS[language], domain=domain)
+        source = read_po(file, locale=stand_in, domain=domain)
     if source.locale is None:
-        raise ValueError(
-            f"{path}: Language: {source.locale_identifier} is unknown to CLDR; write {STAND_INS[language]}"
-        )
+        raise ValueError(f"{path}: CLDR knows no {source.locale_identifier}; write Language: {stand_in}")
     compiled = io.BytesIO()
     write_mo(compiled, source)
     compiled.seek(0)

@@ -8,7 +8,7 @@ import unicodedata
 
 LONGEST_WORD = 40  # characters of a search word; what is longer is no word
 _WORD = re.compile(r"[^\W_]+")
-_LIGATURES = str.maketrans({"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE"})
+_LIGATURES = str.maketrans({"œ": "oe", "æ": "ae"})
 _LINE_BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})  # controls, formats (bidi, joiners, soft hyphen) and lone surrogates
 
@@ -18,8 +18,8 @@ def fold(s: str) -> str:
     if s.isascii():
         return s.lower()
     # Case is folded between two decompositions because each can produce what the other takes apart.
-    flat = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", s.translate(_LIGATURES)).casefold())
-    return "".join(c for c in flat if not unicodedata.combining(c))
+    flat = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", s).casefold())
+    return "".join(c for c in flat if not unicodedata.combining(c)).translate(_LIGATURES)
 
 
 def analyse(s: str, most: int | None = None) -> list[str]:
