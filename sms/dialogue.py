@@ -62,6 +62,8 @@ def refusal_text(refusal: Refusal, language: str, args: dict[str, Any]) -> str:
     for name in ("available", "minimum", "step", "reserved"):
         if name in facts:
             facts[name] = replies.quantity(Decimal(str(facts[name])), unit, language)
+    if "phone" in facts:
+        facts["phone"] = _national(str(facts["phone"]))
     if "state" in facts:
         facts["state"] = replies.render(f"state_{facts['state']}", language)
     if "unit" in facts:

@@ -49,7 +49,7 @@ def _handle(message: messages.Pending) -> None:
         return
     received = limits.count(f"sms:{person_id}", FLOOD_WINDOW)
     if received > FLOOD_LIMIT and command.intent not in ("stop", "start"):
-        if received == FLOOD_LIMIT + 1:
+        if limits.count(f"flood:{person_id}", FLOOD_WINDOW) == 1:
             minutes = -(-limits.remaining(FLOOD_WINDOW) // 60)
             _reply(message, person_id, phone, replies.render("flood", language, minutes=str(minutes)), language)
         messages.mark_inbound(message.id, "ignored", reason="flooding", person_id=person_id, intent=command.intent)

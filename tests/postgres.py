@@ -51,10 +51,11 @@ class Server:
             f"unix_socket_directories={socket}",
             "max_connections=200",
         ]
-        self._process = subprocess.Popen(
-            [str(self.bin / "postgres"), "-D", str(self.data / "db"), *(part for o in options for part in ("-c", o))],
-            user=self._user, stdout=subprocess.DEVNULL, stderr=(self.folder / "log").open("wb"), cwd=self.data,
-        )  # fmt: skip
+        with (self.folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [str(self.bin / "postgres"), "-D", str(self.data / "db"), *(part for o in options for part in ("-c", o))],
+                user=self._user, stdout=subprocess.DEVNULL, stderr=log, cwd=self.data,
+            )  # fmt: skip
         ready = self.bin / "pg_isready"
         for _ in range(100):
             # pg_isready waits for the answer by itself; the timeout is its own.
