@@ -138,11 +138,15 @@ def is_code(text: str) -> bool:
 
 
 # --- categories -------------------------------------------------------------------------------------------------------
-def put_category(values: Mapping[str, Any]) -> None:
-    """Add a category or correct it."""
+def put_category(values: Mapping[str, Any]) -> str:
+    """Add a category or correct it: "created", "updated" or "unchanged". Call inside a transaction."""
+    found = db.dicts("SELECT * FROM category WHERE code = ?", values["code"])
+    if found and all(found[0][name] == value for name, value in values.items()):
+        return "unchanged"
     db.run("DELETE FROM category WHERE code = ?", values["code"])
     Category.insert(**values).execute()
     _category_tree.cache_clear()
+    return "updated" if found else "created"
 
 
 def categories() -> list[dict[str, Any]]:

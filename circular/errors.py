@@ -127,6 +127,8 @@ FIELD_ERRORS: dict[str, str] = {
     "far": "These coordinates are not in {commune}.",
     "another_place": "You are not staff of this place.",
     "duplicate": "This row repeats row {row}.",
+    "publishing_hazard": REFUSALS["hazard"].sentence,
+    "below_reserved": REFUSALS["quantity_below_reserved"].sentence,
     "mojibake": "The accents were lost when the file was saved: save it again as UTF-8.",
 }
 
