@@ -83,6 +83,7 @@ def serve() -> None:
         server.close()
         if background is not None:
             background.stop()
+            background.thread.join(15)  # what is in flight is marked; past the gateway's own time, the next start sees to it
 
 
 def _banner(settings: Settings) -> str:

@@ -59,6 +59,11 @@ class Sender:
         self._failures = 0  # in a row: how long to wait, no more; what waits is in the rows
         self._paused_until = clock.now()
 
+    @property
+    def busy(self) -> bool:
+        """True while a text is in the provider's hands."""
+        return bool(self._flying)
+
     def tick(self) -> int:
         """Mark what came back and claim more; how many texts were claimed or marked."""
         done = [future for future in self._flying if future.done()]

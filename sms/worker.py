@@ -24,6 +24,7 @@ class Worker:
 
     def __init__(self) -> None:
         self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.run, name="worker", daemon=True)
         self._lock = _free_slot()
         self._chores_at = 0.0
         gateway = gateways.build(settings.get())
@@ -31,10 +32,13 @@ class Worker:
 
     def run(self) -> None:
         """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""
-        messages.give_back(self._lock.name)  # we hold the name: whoever had it before is dead
+        orphans_seen_to = False
         while not self.stopped.is_set():
             try:
                 db.connect()
+                if not orphans_seen_to:
+                    messages.give_back(self._lock.name)  # we hold the name: whoever had it before is dead
+                    orphans_seen_to = True
                 if self.step() == 0:
                     wake.wait(IDLE)
                     wake.clear()
@@ -85,5 +89,5 @@ def _free_slot() -> db.ProcessLock:
 def start() -> Worker:
     """A worker in a thread of this process."""
     worker = Worker()
-    threading.Thread(target=worker.run, name="worker", daemon=True).start()
+    worker.thread.start()
     return worker
