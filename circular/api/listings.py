@@ -8,6 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from circular import catalog, imports, reservations
 from circular.api import auth, schemas, writing
@@ -21,7 +22,7 @@ MOST_IMPORT_BYTES = 64 * 1024 * 1024
 class Listings(MethodView):
     """The catalogue."""
 
-    @blueprint.arguments(schemas.ListingQuery, location="query")
+    @blueprint.arguments(schemas.ListingQuery, location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ListingOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """Search published listings: title matches first, then newest first."""

@@ -8,6 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from circular import catalog, places
 from circular.api import auth, schemas, writing
@@ -21,7 +22,7 @@ lists = Blueprint("lists", __name__, description="Closed lists")
 class Places(MethodView):
     """Tiers-lieux."""
 
-    @blueprint.arguments(schemas.PagingQuery, location="query")
+    @blueprint.arguments(schemas.PagingQuery, location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.PlaceOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List places with label, hours and services."""
@@ -53,7 +54,7 @@ class Place(MethodView):
 class Sites(MethodView):
     """Deconstruction sites and friches."""
 
-    @sites.arguments(schemas.PagingQuery, location="query")
+    @sites.arguments(schemas.PagingQuery, location="query", unknown=RAISE)
     @sites.response(200, schemas.page_of(schemas.SiteOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List sites."""

@@ -8,6 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from circular import places, projects
 from circular.api import auth, schemas, writing
@@ -19,7 +20,7 @@ blueprint = Blueprint("projects", __name__, url_prefix="/projects", description=
 class Projects(MethodView):
     """Projects."""
 
-    @blueprint.arguments(schemas.ProjectQuery, location="query")
+    @blueprint.arguments(schemas.ProjectQuery, location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ProjectOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List projects; with `q`, those that hold every word."""

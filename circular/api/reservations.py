@@ -8,6 +8,7 @@ from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
 from flask_smorest import Blueprint
+from marshmallow import RAISE
 
 from circular import people, reservations
 from circular.api import auth, schemas, writing
@@ -19,7 +20,7 @@ blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", desc
 class Reservations(MethodView):
     """One's own reservations; for staff, those of their place."""
 
-    @blueprint.arguments(schemas.ReservationQuery, location="query")
+    @blueprint.arguments(schemas.ReservationQuery, location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ReservationOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List reservations, newest first."""
