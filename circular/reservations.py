@@ -23,7 +23,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, limits, notices, places, settings
+from circular import catalog, clock, db, i18n, limits, notices, people, places, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -216,6 +216,28 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
             facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
             notices.tell(person_id, "reserved", **{name: made[name] for name in facts})
         return made
+
+
+def reserve_by_phone(
+    phone: str, code: str, quantity: object, origin: str, *, visitor: str, door: str = "web"
+) -> dict[str, Any]:
+    """Reserve for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
+
+    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `reserve` raises.
+    """
+
+    def attempt() -> dict[str, Any]:
+        with db.transaction():
+            limits.take(f"{door}:{visitor}", settings.get().web_reservations_per_hour, 3600)
+            person_id = people.ensure(people.normalize_phone(phone))
+            if people.is_opted_out(person_id):  # the pickup code could not reach them
+                raise Refusal("opted_out")
+            made = reserve(Actor(person_id, "resident", door), person_id, code, quantity, origin)
+            if not people.language(person_id, ""):  # after `reserve`: a listing is always locked before its person
+                people.note_shown_language(person_id, i18n.current())
+            return made
+
+    return db.retrying(attempt)
 
 
 def _check_reservable(listing: Mapping[str, Any], now: int) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import pathlib
-from typing import Any
 
 import flask_swagger_ui
 from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
@@ -90,8 +89,4 @@ def start() -> ResponseReturnValue:
 
 def problem_for(error: Exception) -> Response:
     """Any exception under the API's prefix, as a problem."""
-    response = problems.problem(problems.refusal_of(error))
-    allowed: Any = getattr(error, "valid_methods", None)
-    if allowed:
-        response.headers["Allow"] = ", ".join(sorted(allowed))
-    return response
+    return problems.problem(error)

@@ -1,0 +1,75 @@
+"""The web door: pages for people, without JavaScript, and what every response of the program carries.
+
+`pages` asks the nouns, `rendering` turns what they say into HTML. The one stylesheet is inlined, so that a first visit
+costs one request; its hash in the Content-Security-Policy is constant.
+"""
+
+from __future__ import annotations
+
+from flask import Flask, Response, request
+
+from circular import i18n, settings
+from circular.http import headers_of, refusal_of, sentence, status_of
+from circular.web import health, pages, rendering
+
+LANGUAGE_KEPT = 365 * 86_400  # seconds
+POLICY = (
+    f"default-src 'none'; style-src '{rendering.STYLE_HASH}'; img-src 'self'; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    # Not `no-referrer`: under it browsers send `Origin: null` with our own forms too, and they could not be told from
+    # another site's. Other sites get no referrer either way.
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages, and to every response its language and its security headers."""
+    rendering.init_app(app)
+    app.before_request(_choose_language)
+    app.after_request(_finish)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(health.blueprint)
+
+
+def _choose_language() -> None:
+    """`?lang=`, else the choice kept, else what the browser asks for, else the town's."""
+    for asked in (request.args.get("lang"), request.cookies.get("lang")):
+        if asked in i18n.LANGUAGES:
+            i18n.set_language(asked)
+            return
+    accepted = i18n.negotiate(request.headers.get("Accept-Language"))
+    i18n.set_language(accepted or settings.get().default_locale)
+
+
+def _finish(response: Response) -> Response:
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+    chosen = request.args.get("lang")
+    if chosen in i18n.LANGUAGES:
+        response.set_cookie(
+            "lang", chosen, max_age=LANGUAGE_KEPT, samesite="Lax", httponly=True, secure=request.is_secure
+        )
+    return response
+
+
+def status_for(error: Exception) -> int:
+    """The HTTP status of any exception, for answers without words."""
+    return status_of(refusal_of(error))
+
+
+def page_for(error: Exception) -> Response:
+    """Any exception as a page that says what the API's problem would say."""
+    refusal = refusal_of(error)
+    same = None if request.method in ("GET", "HEAD") else "/"  # a form's address cannot be opened as a link
+    response = rendering.page("error.html", status_of(refusal), at=same, refusal=refusal, said=sentence(refusal))
+    response.headers.update(headers_of(refusal, error))
+    return response

@@ -1,0 +1,36 @@
+"""For machines that watch this one: `/healthz` (the process answers), `/readyz` (it can work)."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Blueprint, Response
+
+from circular import db
+
+blueprint = Blueprint("health", __name__)
+log = logging.getLogger(__name__)
+
+
+@blueprint.get("/healthz")
+def healthz() -> Response:
+    """The process answers: nothing else is asked, so that a slow database restarts no process."""
+    return _say("ok", 200)
+
+
+@blueprint.get("/readyz")
+def readyz() -> Response:
+    """The database answers and its tables are up to date."""
+    try:
+        db.value("SELECT 1")
+        pending = db.pending_migrations()
+    except Exception as error:  # whatever it is, the answer is that it cannot work
+        log.warning("not ready: %s", type(error).__name__)
+        return _say("the database does not answer", 503)
+    return _say("migrations are pending: run `flask migrate`", 503) if pending else _say("ok", 200)
+
+
+def _say(text: str, status: int) -> Response:
+    return Response(
+        f"{text}\n", status, content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"}
+    )

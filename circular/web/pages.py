@@ -1,0 +1,168 @@
+"""The pages for everybody: search, a listing and its reservation, places, projects."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import secrets
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from flask import Blueprint, Response, request, send_from_directory, url_for
+
+from circular import catalog, clock, db, places, projects, reservations, settings
+from circular.errors import Refusal
+from circular.http import field_sentences, headers_of, sentence, status_of
+from circular.web.rendering import page
+
+blueprint = Blueprint("web", __name__, template_folder="templates")
+STATIC = pathlib.Path(__file__).parent / "static"
+FILTERS = ("category", "place", "commune", "min_quantity")
+ASKED = ("q", "kind", "condition", *FILTERS)
+TILES = 8
+SELECT_LIMIT = 50  # places offered in the filter's list
+FORM = re.compile(r"[\w-]{16,64}", re.ASCII)
+# Where somebody puts right what a refusal says; what no field can put right is said above the form.
+FIELD_OF = {
+    "bad_phone": "tel", "opted_out": "tel", "too_many_reservations": "tel", "sold_out": "quantity",
+    "below_minimum": "quantity", "not_a_step": "quantity", "whole_number_needed": "quantity",
+    "quantity_not_positive": "quantity",
+}  # fmt: skip
+
+
+# --- search -----------------------------------------------------------------------------------------------------------
+@blueprint.get("/")
+def home() -> Response:
+    """What there is: the newest, or what was searched for."""
+    asked = {name: request.args[name].strip() for name in ASKED if request.args.get(name, "").strip()}
+    cursor = request.args.get("cursor", "")
+    errors: dict[str, list[str]] = {}
+    found, total = None, ""
+    try:
+        query = catalog.query({**asked, "cursor": cursor})
+        found = catalog.find(query)
+        total = "" if cursor else catalog.count(query, found)
+    except Refusal as refusal:
+        if refusal.code != "invalid":
+            raise
+        errors = field_sentences(refusal.facts["errors"])
+    categories = catalog.categories()
+    return page(
+        "home.html",
+        422 if errors else 200,
+        asked=asked,
+        found=found,
+        total=total,
+        errors=errors,
+        more=found and found.next and f"/?{urlencode({**asked, 'cursor': found.next})}",
+        filtered=any(name in asked for name in FILTERS),
+        start=not asked and not cursor,
+        categories=[category for category in categories if category["parent"] is None],
+        tiles=TILES,
+        chosen=next((category for category in categories if category["code"] == asked.get("category")), None),
+        places=places.find_places(limit=SELECT_LIMIT),
+    )
+
+
+# --- listings ---------------------------------------------------------------------------------------------------------
+@blueprint.get("/l/<code>")
+def listing(code: str) -> Response:
+    """One listing, with the form that reserves it."""
+    return _listing(catalog.get(code), {"form": _new_form()})
+
+
+def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
+    field = FIELD_OF.get(refusal.code) if refusal else None
+    now = db.to_ms(clock.now())
+    return page(
+        "listing.html",
+        status_of(refusal) if refusal else 200,
+        at=url_for("web.listing", code=facts["code"]),
+        listing=facts,
+        category=next((found for found in catalog.categories() if found["code"] == facts["category"]), None),
+        place=places.get_place(facts["place"]),
+        over=facts["available_until"] is not None and facts["available_until"] < now,
+        later=facts["available_from"] is not None and facts["available_from"] > now,
+        typed=typed,
+        said=sentence(refusal) if refusal else "",
+        field=field,
+    )
+
+
+@blueprint.post("/l/<code>/reserve")
+def reserve(code: str) -> Response:
+    """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
+    _refuse_foreign_form()
+    form = request.form.get("form", "")
+    typed = {
+        "quantity": request.form.get("quantity", "").strip()[:20],
+        "tel": request.form.get("tel", "").strip()[:40],
+        "form": form if FORM.fullmatch(form) else _new_form(),
+    }
+    try:
+        made = reservations.reserve_by_phone(
+            typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or ""
+        )
+    except Refusal as refusal:
+        response = _listing(catalog.get(code), typed, refusal)
+        response.headers.update(headers_of(refusal, refusal))
+        return response
+    return page(
+        "reserved.html",
+        at=url_for("web.listing", code=code),
+        made=made,
+        place=places.get_place(made["place"]),
+        pin=made["pickup_code"] if settings.get().demo else None,
+    )
+
+
+def _new_form() -> str:
+    """The name of one rendering of the form: sending it twice reserves once."""
+    return secrets.token_urlsafe(16)
+
+
+def _refuse_foreign_form() -> None:
+    """Raises: Refusal("foreign_form") when another site's page sent this. Browsers without Sec-Fetch-Site name an Origin."""
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    foreign = site == "cross-site" if site else origin is not None and urlsplit(origin).netloc != request.host
+    if foreign:
+        raise Refusal("foreign_form")
+
+
+# --- places and projects ----------------------------------------------------------------------------------------------
+@blueprint.get("/lieux")
+def all_places() -> Response:
+    """Where things are, and when one can come."""
+    after, limit = places.paging(request.args)
+    found = places.find_places(after, limit)
+    return page("places.html", places=found, more=_after("/lieux", found, limit))
+
+
+@blueprint.get("/projets")
+def all_projects() -> Response:
+    """What can be built."""
+    after, limit = places.paging(request.args)
+    found = projects.find("", after, limit)
+    return page("projects.html", projects=found, more=_after("/projets", found, limit))
+
+
+@blueprint.get("/p/<code>")
+def project(code: str) -> Response:
+    """One project with what it needs."""
+    facts = projects.get(code)
+    names = {category["code"]: category for category in catalog.categories()}
+    return page(
+        "project.html", project=facts, names=names, place=places.get_place(facts["place"]) if facts["place"] else None
+    )
+
+
+def _after(path: str, found: list[dict[str, Any]], limit: int) -> str | None:
+    return f"{path}?{urlencode({'cursor': found[-1]['id']})}" if len(found) == limit else None
+
+
+@blueprint.get("/icon.svg")
+def icon() -> Response:
+    """The one image."""
+    return send_from_directory(str(STATIC), "icon.svg", max_age=30 * 86_400)

@@ -1,0 +1,153 @@
+"""Reserving on a page: two fields, no account, once however often it is sent."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from flask.testing import FlaskClient
+
+from circular import db, people, reservations, settings
+from tests.town import FABIOLA, Town
+from tests.web.conftest import read, reserve
+
+
+def test_reserve_holds_and_shows_the_code_in_the_demo(town: Town, client: FlaskClient) -> None:
+    """The demonstration shows the code that a phone would get, until when, where, and how to give it up."""
+    code = town.listing()["code"]
+
+    response = reserve(client, code)
+    page = read(response)
+
+    pin = page.one(class_="pin")["text"]
+    (made,) = reservations.mine(town.person(FABIOLA).person_id or 0)
+    assert response.status_code == 200
+    assert (made["pickup_code"], made["quantity"]) == (pin, 3000)
+    for words in ("Gardé pour vous jusqu'au", "17h", "La Sphère", f"A {pin}"):
+        assert words in page.one("main")["text"]
+    assert town.available(code) == 7
+
+
+def test_reserve_shows_no_code_in_production(town: Town, production: FlaskClient) -> None:
+    """The code goes to the phone alone, in the language of the page."""
+    code = town.listing()["code"]
+
+    page = read(reserve(production, code, headers={"Accept-Language": "pt"}))
+
+    (made,) = reservations.mine(town.person(FABIOLA).person_id or 0)
+    assert not page.all(class_="pin")
+    assert made["pickup_code"] not in page.one("main")["text"]
+    assert "chega por SMS" in page.one("main")["text"]
+    assert db.value("SELECT COUNT(*) FROM notice WHERE person_id = ?", made["person_id"]) == 1
+    assert people.language(made["person_id"], "fr") == "pt"
+
+
+def test_reserve_twice_by_one_form_reserves_once(town: Town, client: FlaskClient) -> None:
+    """Sending a form again, by impatience or by reload, shows the first confirmation."""
+    code = town.listing()["code"]
+    form = read(client.get(f"/l/{code}")).one("input", name="form")["value"]
+
+    first, second = (read(reserve(client, code, form=form)) for _ in range(2))
+    third = read(reserve(client, code))
+
+    assert first.one(class_="pin")["text"] == second.one(class_="pin")["text"] != third.one(class_="pin")["text"]
+    assert town.available(code) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "field", "words"),
+    [
+        ({"tel": "0596 50 00 00"}, 422, "tel", "numéro de mobile"),
+        ({"tel": ""}, 422, "tel", "numéro de mobile"),
+        ({"quantity": "11"}, 409, "quantity", "Il n'en reste que 10"),
+        ({"quantity": "beaucoup"}, 422, "quantity", "dépasser zéro"),
+        ({"quantity": "2,5"}, 422, "quantity", "L'unité est : pièce"),
+    ],
+)
+def test_reserve_refused_keeps_what_was_typed(
+    changes: dict[str, str], status: int, field: str, words: str, town: Town, client: FlaskClient
+) -> None:
+    """The page comes back with the fields as they were, and says where and what to put right."""
+    code = town.listing()["code"]
+    typed = {"quantity": "4", "tel": "0696 00 00 01", **changes}
+
+    response = reserve(client, code, **typed)
+    page = read(response)
+
+    assert response.status_code == status
+    alert = page.one(role="alert")
+    assert words in alert["text"]
+    assert page.all("a", href=f"#{field}")
+    assert page.one("title")["text"].startswith("Erreur :")
+    assert page.one("input", id=field)["aria-invalid"] == "true"
+    assert [page.one("input", name=name)["value"] for name in ("quantity", "tel")] == [typed["quantity"], typed["tel"]]
+    assert town.available(code) == 10
+
+
+def test_reserve_when_the_last_is_gone(town: Town, client: FlaskClient) -> None:
+    """Somebody was faster: said plainly, and there is no form left to send."""
+    code = town.listing(quantity=3)["code"]
+    form = read(client.get(f"/l/{code}")).one("input", name="form")["value"]
+    town.reserve(town.person(), code, 3)
+
+    response = client.post(f"/l/{code}/reserve", data={"form": form, "quantity": "3", "tel": "0696 00 00 02"})
+
+    assert response.status_code == 409
+    assert "Il n'en reste que 0" in read(response).one(role="alert")["text"]
+    assert not read(response).all("form", method="post")
+
+
+def test_reserve_for_somebody_who_said_stop(town: Town, client: FlaskClient) -> None:
+    """No SMS could bring them the code: refused."""
+    code = town.listing()["code"]
+    with db.transaction():
+        people.opt_out_phone(FABIOLA)
+
+    response = reserve(client, code)
+
+    assert response.status_code == 409
+    assert "STOP" in read(response).one(role="alert")["text"]
+    assert town.available(code) == 10
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://elsewhere.example"}, {"Origin": "null"}],
+)
+def test_reserve_from_another_site_is_refused(headers: dict[str, str], town: Town, client: FlaskClient) -> None:
+    """Another site's page cannot reserve in a visitor's name."""
+    code = town.listing()["code"]
+
+    response = reserve(client, code, headers=headers)
+
+    assert response.status_code == 403
+    assert "autre site" in read(response).one("h1")["text"]
+    assert town.available(code) == 10
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://localhost"}, {}])
+def test_reserve_from_our_own_page(headers: dict[str, str], town: Town, client: FlaskClient) -> None:
+    """Browsers that name where they come from, and those that do not."""
+    assert reserve(client, town.listing()["code"], headers=headers).status_code == 200
+
+
+def test_reserve_too_often_from_one_address(town: Town, client: FlaskClient) -> None:
+    """One address reserves so many times an hour."""
+    settings.use(dataclasses.replace(settings.get(), web_reservations_per_hour=2))
+    code = town.listing()["code"]
+
+    statuses = [reserve(client, code, quantity="1").status_code for _ in range(2)]
+    response = reserve(client, code, quantity="1")
+
+    assert (statuses, response.status_code) == ([200, 200], 429)
+    assert int(response.headers["Retry-After"]) <= 3600
+    assert "Trop de demandes" in read(response).one(role="alert")["text"]
+
+
+@pytest.mark.parametrize("code", ["41271", "12345"])
+def test_reserve_unknown_listing(code: str, client: FlaskClient) -> None:
+    """A wrong number is a page that says so."""
+    response = client.post(f"/l/{code}/reserve", data={"quantity": "1", "tel": "0696 00 00 01"})
+
+    assert response.status_code == 404
+    assert code in read(response).one("h1")["text"]
