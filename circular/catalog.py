@@ -6,13 +6,15 @@ A listing's facts are a dict with the contract's field names; doors write them i
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
 
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
@@ -32,6 +34,7 @@ HAZARDS = ("asbestos", "lead", "termites", "treated_wood", "sharp", "dust")
 HAZARD_STATES = ("tested_clear", "none_declared", "unknown", "suspected", "declared")
 DIMENSIONS = ("length_mm", "width_mm", "height_mm", "thickness_mm", "diameter_mm")
 TITLE_LIMIT = 200
+T = TypeVar("T")
 FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
 
 
@@ -168,14 +171,13 @@ def category_exists(code: str) -> bool:
 
 
 class _CategoryFacts(NamedTuple):
-    unit: str
-    lineage: tuple[str, ...]  # itself, its parent, …
-    label_words: str
+    terms: str  # the words of its labels and of its parents', and a facet token for each
     co2e_kg_per_kg: float | None
 
 
 def _category(code: str) -> _CategoryFacts | None:
-    return _category_tree(db.value("SELECT COUNT(*) FROM category"), id(db.database.obj)).get(code)
+    count = _recall("categories", lambda: db.value("SELECT COUNT(*) FROM category"))
+    return _category_tree(count, id(db.database.obj)).get(code)
 
 
 @functools.lru_cache(maxsize=2)
@@ -189,9 +191,8 @@ def _category_tree(_count: int, _database: int) -> dict[str, _CategoryFacts]:
             lineage.append(parent)
             parent = found[parent]["parent"]
         labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
-        tree[code] = _CategoryFacts(
-            category["unit"], tuple(lineage), " ".join(dict.fromkeys(analyse(labels))), category["co2e_kg_per_kg"]
-        )
+        terms = [*dict.fromkeys(analyse(labels)), *(search.facet("c", ancestor) for ancestor in lineage)]
+        tree[code] = _CategoryFacts(" ".join(terms), category["co2e_kg_per_kg"])
     return tree
 
 
@@ -303,7 +304,7 @@ def count(query: Query, page: Page, most: int = 99) -> str:
     for in_title in (True, False) if words else (True,):
         match = search.match(words, _facets(query), page.mode, in_title)
         sql, params = _statement("1 AS one", match, query, None)
-        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS some", *params, most + 1 - found)
+        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1 - found)
     return str(found) if found <= most else f"{most}+"
 
 
@@ -378,6 +379,23 @@ def _get(code: str) -> dict[str, Any] | None:
     return _facts(found)[0] if found else None
 
 
+def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
+    """Listings as they were written, drafts too, from the one after id `after`: what a file can bring back.
+
+    Their own coordinates, not those of the place; without what was withdrawn or is used up (quantity 0).
+    """
+    query = (
+        "SELECT l.*, p.code AS place, s.code AS site FROM listing l JOIN place p ON p.id = l.place_id "
+        "LEFT JOIN site s ON s.id = l.site_id "
+        "WHERE l.id > ? AND l.status <> 'withdrawn' AND l.quantity > 0 ORDER BY l.id LIMIT ?"
+    )
+    found = db.dicts(query, after, limit)
+    for listing in found:
+        listing["hazards"] = json.loads(listing["hazards"])
+        listing["dimensions"] = json.loads(listing["dimensions"])
+    return found
+
+
 def co2e_kg(listing: Mapping[str, Any]) -> float | None:
     """Upper bound of the CO2e (kg) that making this lot anew would emit: mass x the category's sourced factor.
 
@@ -434,8 +452,10 @@ def _check_reference(fields: Fields, name: str, table: str) -> None:
     if name not in fields.clean:
         return
     code = fields.clean.pop(name)
-    fields.clean[f"{name}_id"] = None if code is None else db.value(f"SELECT id FROM {table} WHERE code = ?", code)
-    if code is not None and fields.clean[f"{name}_id"] is None:
+    query = f"SELECT id FROM {table} WHERE code = ?"
+    found = None if code is None else _recall((table, code), lambda: db.value(query, code))
+    fields.clean[f"{name}_id"] = found
+    if code is not None and found is None:
         fields.errors.add(name, f"unknown_{name}", value=code)
 
 
@@ -538,7 +558,7 @@ def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) ->
     listing_id = db.value(
         f"INSERT INTO listing ({names}) VALUES ({', '.join('?' * len(row))}) RETURNING id", *row.values()
     )
-    search.put(listing_id, None, terms)
+    _index(listing_id, None, terms)
     return str(row["code"])
 
 
@@ -551,22 +571,73 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     """The words of the title, and those of everything else with one token for each facet; none unless published."""
     if listing["status"] != "published":
         return "", ""
-    place = db.row(
-        "SELECT p.name, c.name, c.insee FROM place p LEFT JOIN commune c ON c.insee = p.commune WHERE p.id = ?",
-        listing["place_id"],
-    ) or ("", "", "")
+    place_id = listing["place_id"]
     category = _category(listing["category"])
-    lineage = category.lineage if category else (listing["category"],)
-    facets = [search.facet("c", code) for code in lineage]
-    facets += [
+    words = [
+        *dict.fromkeys(analyse(listing["description"])),
+        *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
+        category.terms if category else search.facet("c", listing["category"]),
         search.facet("k", listing["kind"]),
-        search.facet("p", listing["place_id"]),
-        search.facet("m", place[2] or ""),
         search.facet("s", listing["condition"]),
     ]
-    words = analyse(f"{listing['description']} {place[0]} {place[1] or ''}")
-    labels = category.label_words if category else ""
-    return " ".join(analyse(listing["title"])), " ".join([*dict.fromkeys(words), labels, *facets])
+    return " ".join(analyse(listing["title"])), " ".join(words)
+
+
+def _place_terms(place_id: int) -> list[str]:
+    """The words of a place and of its commune, and a facet token for each."""
+    name, commune, insee = db.row(
+        "SELECT p.name, c.name, c.insee FROM place p LEFT JOIN commune c ON c.insee = p.commune WHERE p.id = ?",
+        place_id,
+    ) or ("", "", "")
+    return [*analyse(f"{name} {commune or ''}"), search.facet("p", place_id), search.facet("m", insee or "")]
+
+
+# --- many at once -----------------------------------------------------------------------------------------------------
+@dataclass
+class _Bulk:
+    """What the puts of a batch share: what they looked up, and the words that wait for the index."""
+
+    recalled: dict[object, Any] = field(default_factory=dict)
+    words: list[tuple[int, tuple[str, str] | None, tuple[str, str]]] = field(default_factory=list)
+
+
+_bulk: ContextVar[_Bulk | None] = ContextVar("bulk", default=None)
+
+
+@contextlib.contextmanager
+def bulk() -> Iterator[None]:
+    """Many `put`s inside one transaction: references are looked up once, and words reach the index at the end, together.
+
+    FTS5 writes a segment at every savepoint that follows a change: with one savepoint a row, that and the merging of the
+    segments took two fifths of the time (1,300 rows/s instead of 2,200).
+    """
+    shared = _Bulk()
+    token = _bulk.set(shared)
+    try:
+        yield
+    finally:
+        _bulk.reset(token)
+    for listing_id, old, new in shared.words:
+        search.put(listing_id, old, new)
+
+
+def _recall(key: object, read: Callable[[], T]) -> T:
+    """What `read` gives; inside `bulk`, what it gave for the same key."""
+    shared = _bulk.get()
+    if shared is None:
+        return read()
+    if key not in shared.recalled:
+        shared.recalled[key] = read()
+    return shared.recalled[key]  # type: ignore[no-any-return]
+
+
+def _index(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> None:
+    """Bring the index up to date: the last step of a write, so that no refusal follows it."""
+    shared = _bulk.get()
+    if shared is None:
+        search.put(listing_id, old, new)
+    else:
+        shared.words.append((listing_id, old, new))
 
 
 def _must(code: str) -> dict[str, Any]:
@@ -624,7 +695,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     assignments = ", ".join(f"{name} = ?" for name in changes)
     old = (stored["title_terms"], stored["terms"])
     db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
-    search.put(found["id"], old, terms)
+    _index(found["id"], old, terms)
 
 
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
@@ -646,7 +717,8 @@ def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
 def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: str | None = None) -> str:
     """Add a listing from a file, or bring the one with this `external_id` (of this place) or `code` up to date.
 
-    Returns "created", "updated" or "unchanged". Call inside a transaction. Raises as `publish` and `revise` do.
+    Returns "created", "updated" or "unchanged". Call inside a transaction, and for many inside `bulk`. Raises as `publish`
+    and `revise` do.
     """
     actor.require("staff")
     clean = check(values)

@@ -51,6 +51,7 @@ def import_listings(
         columns={field: column for column, field in fields.items()},
         dry_run=dry_run,
         progress=progress,
+        together=catalog.bulk,
     )
 
 

@@ -38,12 +38,14 @@ def load(
     columns: Mapping[str, str] | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] | None = None,
+    together: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Report:
     """Put every row of a table, good ones without the bad ones.
 
-    `put` says "created", "updated" or "unchanged" or raises a Refusal; `known` are the columns that mean something (None:
-    any), `columns` the file's names of the noun's fields, `progress` hears how many rows are done. A dry run goes through
-    the same steps and rolls each batch back: nothing is written, and nobody waits longer for it than for a real one.
+    `put` says "created", "updated" or "unchanged" or raises a Refusal; it is called inside `together()`, entered once a
+    batch. `known` are the columns that mean something (None: any), `columns` the file's names of the noun's fields;
+    `progress` hears how many rows are done. A dry run goes through the same steps and rolls each batch back: nothing is
+    written, and nobody waits longer for it than for a real one.
 
     Raises: Refusal for what is wrong with more than one row; the batches before it stay.
     """
@@ -59,7 +61,11 @@ def load(
             who = identity(cells)
             if who is not None and first_rows.setdefault(who, number) != number:
                 repeats[number] = (who.column, first_rows[who])
-        report.add(db.retrying(functools.partial(_batch, batch, repeats, put, columns or {}, dry_run)))
+        report.add(
+            db.retrying(
+                functools.partial(_batch, batch, repeats, put, columns or {}, together=together, dry_run=dry_run)
+            )
+        )
         done += len(batch)
         if progress is not None:
             progress(done)
@@ -71,10 +77,12 @@ def _batch(
     repeats: Mapping[int, tuple[str, int]],
     put: Callable[[Cells], str],
     columns: Mapping[str, str],
+    *,
+    together: Callable[[], contextlib.AbstractContextManager[None]],
     dry_run: bool,
 ) -> Report:
     report = Report()
-    with contextlib.suppress(_Undone), db.transaction():
+    with contextlib.suppress(_Undone), db.transaction(), together():
         for number, cells in batch:
             if number in repeats:
                 column, first = repeats[number]

@@ -53,19 +53,20 @@ def read_table(stream: IO[bytes], required: Iterable[str] = ()) -> Table:
     Raises: Refusal("unreadable_file") also for an empty file and for columns without a name or with the same one;
     Refusal("missing_columns") with those of `required` that are not there.
     """
-    source = _seekable(stream)
-    start = source.tell()
-    magic = source.read(8)
-    source.seek(start)
-    records = _sheet_records(source) if magic.startswith(_WORKBOOKS) else _csv_records(source, start, magic)
-    _, header = next(records, (0, []))
-    columns = tuple(name.lower() for name in header)
-    if not columns or "" in columns or len(set(columns)) < len(columns):
-        raise Refusal("unreadable_file")
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise Refusal("missing_columns", columns=", ".join(missing))
-    return Table(columns, _rows(columns, records))
+    with contextlib.ExitStack() as spooled:
+        source = stream if stream.seekable() else spooled.enter_context(_spool(stream))
+        start = source.tell()
+        magic = source.read(8)
+        source.seek(start)
+        records = _sheet_records(source) if magic.startswith(_WORKBOOKS) else _csv_records(source, start, magic)
+        _, header = next(records, (0, []))
+        columns = tuple(name.lower() for name in header)
+        if not columns or "" in columns or len(set(columns)) < len(columns):
+            raise Refusal("unreadable_file")
+        missing = [name for name in required if name not in columns]
+        if missing:
+            raise Refusal("missing_columns", columns=", ".join(missing))
+        return Table(columns, _rows(columns, records, spooled.pop_all()))
 
 
 def guard(text: str) -> str:
@@ -77,15 +78,18 @@ def _unguard(text: str) -> str:
     return text[1:] if _GUARDED.match(text) else text
 
 
-def _rows(columns: tuple[str, ...], records: Iterator[tuple[int, list[str]]]) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(
+    columns: tuple[str, ...], records: Iterator[tuple[int, list[str]]], spooled: contextlib.ExitStack
+) -> Iterator[tuple[int, dict[str, str]]]:
     width = len(columns)
-    for number, cells in records:
-        row = dict(zip(columns, cells, strict=False))
-        if len(cells) < width:
-            row.update(dict.fromkeys(columns[len(cells) :], ""))
-        elif len(cells) > width:
-            row[""] = " ".join(cells[width:])
-        yield number, row
+    with spooled:
+        for number, cells in records:
+            row = dict(zip(columns, cells, strict=False))
+            if len(cells) < width:
+                row.update(dict.fromkeys(columns[len(cells) :], ""))
+            elif len(cells) > width:
+                row[""] = " ".join(cells[width:])
+            yield number, row
 
 
 def _records(raw: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
@@ -98,9 +102,8 @@ def _records(raw: Iterable[list[str]]) -> Iterator[tuple[int, list[str]]]:
             yield number, tidy
 
 
-def _seekable(stream: IO[bytes]) -> IO[bytes]:
-    if stream.seekable():
-        return stream
+def _spool(stream: IO[bytes]) -> IO[bytes]:
+    """A copy that can be read twice; the caller closes it."""
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(SPOOLED)  # noqa: SIM115 - lives as long as the rows are read
     shutil.copyfileobj(stream, spool)
     spool.seek(0)
@@ -155,7 +158,8 @@ def _text(source: IO[bytes], start: int, encoding: str) -> Iterator[io.TextIOWra
     try:
         yield text
     finally:
-        text.detach()
+        if not source.closed:  # rows that nobody read to the end may outlive the file
+            text.detach()
 
 
 def _old_encoding(source: IO[bytes], start: int) -> str:
