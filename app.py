@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import click
 from flask import Flask, Response, request
@@ -30,15 +32,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.config.update(CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY)
     db.open_database(settings.database_url)
-    app.before_request(db.connect)
     app.register_error_handler(Exception, _answer)
     web.init_app(app)
+    app.before_request(_connect)
     api.init_app(app)
     app.register_blueprint(webhooks.blueprint)
     cli.register(app)
     app.cli.add_command(sms_cli.sms)
     app.cli.add_command(serve)
     return app
+
+
+def _connect() -> None:
+    """Each server thread keeps its connection; liveness must not depend on it."""
+    if request.path != "/healthz":
+        db.connect()
 
 
 def _answer(error: Exception) -> ResponseReturnValue:
@@ -61,18 +69,22 @@ def serve() -> None:
     if db.pending_migrations():
         sys.exit("The tables are not up to date: run `flask migrate` first.")
     db.close()
+    signal.signal(signal.SIGTERM, _leave)
     # 100 connections, waitress's default, let 150 slow clients shut everybody else out; 1000 held 500 (reliability.md).
-    server: Any = create_server(
-        current_app._get_current_object(),  # type: ignore[attr-defined]
-        host=settings.host,
-        port=settings.port,
-        threads=settings.threads,
-        connection_limit=1000,
-        channel_timeout=20,
-        asyncore_use_poll=True,
-        max_request_body_size=2**30,  # each request has its own, smaller limit, answered in the caller's words
-        ident=None,
-    )
+    try:
+        server: Any = create_server(
+            current_app._get_current_object(),  # type: ignore[attr-defined]
+            host=settings.host,
+            port=settings.port,
+            threads=settings.threads,
+            connection_limit=1000,
+            channel_timeout=20,
+            asyncore_use_poll=True,
+            max_request_body_size=2**30,  # each request has its own, smaller limit, answered in the caller's words
+            ident=None,
+        )
+    except OSError as error:
+        sys.exit(f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}): set HOST or PORT.")
     background = worker.start() if settings.background else None
     click.echo(_banner(settings), err=True)
     try:
@@ -83,7 +95,14 @@ def serve() -> None:
         server.close()
         if background is not None:
             background.stop()
-            background.thread.join(15)  # what is in flight is marked; past the gateway's own time, the next start sees to it
+            background.thread.join(
+                15
+            )  # what is in flight is marked; past the gateway's own time, the next start sees to it
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
+    """SIGTERM is a request to finish what is in hand and go."""
+    raise KeyboardInterrupt
 
 
 def _banner(settings: Settings) -> str:

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO, cast
 
 import click
 from flask import Flask
@@ -109,7 +109,7 @@ def export(kind: str, file: str) -> None:
     """Write listings, places, projects or reservations as CSV to FILE (standard output when absent). No phone numbers."""
     db.connect()
     with click.open_file(file, "w", encoding="utf-8") as stream:
-        exports.export(kind, stream)
+        exports.export(kind, cast(TextIO, stream))
 
 
 @click.command()

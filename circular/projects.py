@@ -71,9 +71,7 @@ def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
             break
         after = batch[-1]["id"]
         found += [
-            project
-            for project in batch
-            if set(words) <= set(analyse(f"{project['title']} {project['description']}"))
+            project for project in batch if set(words) <= set(analyse(f"{project['title']} {project['description']}"))
         ]
     return _with_needs(found[:limit])
 

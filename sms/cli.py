@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 import uuid
@@ -88,6 +89,7 @@ def deliver() -> None:
     """Do the background work in a process of its own, until interrupted (set BACKGROUND=false on the servers)."""
     db.connect()
     one = worker.Worker()
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: one.stop())
     try:
         one.run()
     except KeyboardInterrupt:

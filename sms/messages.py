@@ -228,7 +228,8 @@ def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
     """Take texts to send: the oldest of each recipient, so that nobody reads answers out of order."""
     with db.transaction():
         found = db.rows(
-            "SELECT id, recipient, text, kind, attempts, created_at, CASE WHEN state = 'unknown' THEN 1 ELSE 0 END FROM outbound_message m "
+            "SELECT id, recipient, text, kind, attempts, created_at, CASE WHEN state = 'unknown' THEN 1 ELSE 0 END "
+            "FROM outbound_message m "
             "WHERE state IN ('queued', 'unknown') AND next_attempt_at <= ? AND (gateway IS NULL OR gateway = ?) "
             "AND NOT EXISTS (SELECT 1 FROM outbound_message e WHERE e.recipient = m.recipient AND e.id < m.id "
             "AND e.state IN ('queued', 'sending')) ORDER BY id LIMIT ?" + db.skip_locked(),

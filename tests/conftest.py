@@ -51,7 +51,8 @@ def _app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     return create_app(settings.load({"DATABASE_URL": f"sqlite:///{path}"}))
 
 
-def _open(url: str, app: Flask) -> Settings:
+def open_town(url: str, app: Flask) -> Settings:
+    """Point the application and this thread at a database."""
     chosen = settings.load({"DATABASE_URL": url, "BACKGROUND": "false"})
     settings.use(chosen)
     app.config["CIRCULAR"] = chosen
@@ -84,7 +85,7 @@ def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: pathlib.
 @pytest.fixture
 def town(database_url: str, _app: Flask) -> Town:
     """A town ready to work, its nouns at hand."""
-    _open(database_url, _app)
+    open_town(database_url, _app)
     return Town()
 
 

@@ -5,6 +5,7 @@ Not through the wheel's own `get_server()`: as root that adds a user to the mach
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import pathlib
@@ -68,10 +69,8 @@ class Server:
 
     def _wait_a_little(self) -> None:
         assert self._process is not None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(0.1)
-        except subprocess.TimeoutExpired:
-            pass
 
     def _run(self, tool: str, *arguments: str) -> None:
         subprocess.run(

@@ -29,7 +29,9 @@ def _rush(url: str, codes: list[str], people_ids: list[list[int]]) -> list[str]:
             person_id = people_ids[thread][0]
             barrier.wait(30)
             try:
-                reservations.reserve(Actor(person_id, "resident", "sms"), person_id, code, 1, f"race:{person_id}:{code}")
+                reservations.reserve(
+                    Actor(person_id, "resident", "sms"), person_id, code, 1, f"race:{person_id}:{code}"
+                )
                 results.append(f"won {code}")
             except Refusal as refusal:
                 results.append(refusal.code)

@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, render_template, request, send_fro
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 
-from circular.api import auth, listings, places, problems, projects, reservations
+from circular.api import auth, listings, places, problems, projects, reservations, schemas
 from circular.errors import Refusal
 
 PREFIX = "/api/v1"
@@ -24,7 +24,17 @@ docs = Blueprint("docs", __name__, template_folder="templates")
 
 
 class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
-    """flask-smorest without its app-wide error handler, which would answer JSON to people who read pages."""
+    """flask-smorest without its app-wide error handler, which would answer JSON to people who read pages; every error in
+    the document is a problem.
+    """
+
+    ERROR_SCHEMA = schemas.Problem
+
+    def _register_responses(self) -> None:
+        usual: str = Api.DEFAULT_RESPONSE_CONTENT_TYPE
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
+        super()._register_responses()
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
 
     def _register_error_handlers(self) -> None:
         pass

@@ -79,7 +79,18 @@ class Listing(MethodView):
 class Import(MethodView):
     """Listings from a file."""
 
-    @blueprint.response(200)
+    @blueprint.response(200, schemas.ImportOut)
+    @blueprint.doc(
+        parameters=[{"in": "query", "name": "dry_run", "schema": {"type": "boolean"}, "description": "Write nothing"}],
+        requestBody={
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}}
+                }
+            },
+        },
+    )
     def post(self) -> ResponseReturnValue:
         """Import CSV or XLSX (multipart field `file`); `dry_run=true` writes nothing. Good rows pass without the bad ones."""
         who = auth.actor()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import RAISE, Schema, fields
+from marshmallow import INCLUDE, RAISE, Schema, fields
 
 from circular import catalog, places, projects, reservations, settings
 
@@ -67,13 +67,13 @@ class ListingIn(Strict):
     step_quantity = _number("Quantities go by steps of this")
     place = _text("A code of GET /places")
     site = fields.String(allow_none=True, metadata={"description": "A code of GET /sites"})
-    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
-    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lat = Number(allow_none=True, metadata={"type": "number"})
+    lon = Number(allow_none=True, metadata={"type": "number"})
     price_cents = Number(metadata={"type": "integer", "minimum": 0})
     currency = _text("ISO 4217", default="EUR")
     hazards = Json(metadata={**HAZARD, "description": "Asbestos or lead declared or suspected: only a draft"})
     dimensions = Json(metadata={"type": "object", "description": f"Millimetres: {', '.join(catalog.DIMENSIONS)}"})
-    mass_kg = Number(allow_none=True, metadata={"type": ["number", "null"], "description": "Of one unit"})
+    mass_kg = Number(allow_none=True, metadata={"type": "number", "description": "Of one unit"})
     available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
     available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     opening_hours = _text("OpenStreetMap syntax, when other than the place's")
@@ -165,8 +165,8 @@ class PlaceIn(Strict):
     address = _text(maxLength=200)
     postcode = _text()
     commune = _text("INSEE code")
-    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
-    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lat = Number(allow_none=True, metadata={"type": "number"})
+    lon = Number(allow_none=True, metadata={"type": "number"})
     opening_hours = _text("OpenStreetMap syntax, local wall time")
     services = fields.List(fields.String())
     phone = _text()
@@ -190,8 +190,8 @@ class SiteIn(Strict):
     name = _text(maxLength=120)
     commune = _text("INSEE code")
     address = _text(maxLength=200)
-    lat = Number(allow_none=True, metadata={"type": ["number", "null"]})
-    lon = Number(allow_none=True, metadata={"type": ["number", "null"]})
+    lat = Number(allow_none=True, metadata={"type": "number"})
+    lon = Number(allow_none=True, metadata={"type": "number"})
     starts_on = fields.String(allow_none=True, metadata={"format": "date"})
     ends_on = fields.String(allow_none=True, metadata={"format": "date"})
     owner = _text(maxLength=120)
@@ -259,6 +259,41 @@ class CommuneOut(Schema):
     lat = fields.Float()
     lon = fields.Float()
     population = fields.Integer()
+
+
+class ImportOut(Schema):
+    """What an import did, or would do."""
+
+    created = fields.Integer()
+    updated = fields.Integer()
+    unchanged = fields.Integer()
+    errors = fields.List(
+        fields.Nested(
+            Schema.from_dict(
+                {
+                    "row": fields.Integer(metadata={"description": "As a spreadsheet shows it: the header is 1"}),
+                    "column": fields.String(),
+                    "value": fields.String(),
+                    "message": fields.String(metadata={"description": "What is wrong and what to do"}),
+                },
+                name="ImportError",
+            )
+        )
+    )
+
+
+class Problem(Schema):
+    """RFC 9457, with a code, its facts, and what is wrong with each field."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    type = _text(examples=["urn:circular:problem:sold_out"])
+    title = _text()
+    status = fields.Integer()
+    detail = _text("In the reader's language")
+    code = _text(examples=["sold_out"])
+    errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
 def page_of(schema: type[Schema]) -> Schema:

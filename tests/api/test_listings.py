@@ -169,7 +169,9 @@ def test_search(town: Town, client: FlaskClient) -> None:
     assert titles("q=%22") == titles("q=NEAR(") == titles("q=*") == titles("q=-") == []
     assert titles("category=menuiserie-porte") == ["Porte isoplane"]
     assert titles("category=bois") == ["Planche sapin"]
-    assert titles("place=trois-lieu") == titles("commune=97209") == titles("commune=fort de france") == ["Porte isoplane"]
+    assert (
+        titles("place=trois-lieu") == titles("commune=97209") == titles("commune=fort de france") == ["Porte isoplane"]
+    )
     assert titles("condition=as_new") == ["Porte isoplane"]
     assert titles("min_quantity=11") == []
     assert titles("near=14.6154,-61.003&radius_km=1") == ["Planche sapin", "Tôle ondulée galvanisée 2 m"]
@@ -208,10 +210,16 @@ def test_pages(town: Town, client: FlaskClient) -> None:
 def test_import(town: Town, client: FlaskClient) -> None:
     """A dry run says what a real run would do and writes nothing; good rows pass without the bad ones."""
     staff = town.token("staff", "la-sphere")
-    table = "external_id,kind,title,category,quantity,unit,place\n1,material,Porte,menuiserie-porte,3,piece,la-sphere\n2,material,Demi,menuiserie-porte,0.5,piece,la-sphere\n"
+    table = (
+        "external_id,kind,title,category,quantity,unit,place\n"
+        "1,material,Porte,menuiserie-porte,3,piece,la-sphere\n"
+        "2,material,Demi,menuiserie-porte,0.5,piece,la-sphere\n"
+    )
 
     def post(query: str) -> Any:
-        return client.post(f"{URL}/import{query}", data={"file": (io.BytesIO(table.encode()), "lot.csv")}, headers=staff)
+        return client.post(
+            f"{URL}/import{query}", data={"file": (io.BytesIO(table.encode()), "lot.csv")}, headers=staff
+        )
 
     dry = post("?dry_run=true")
     assert dry.status_code == 200, dry.text

@@ -32,7 +32,9 @@ def test_sold_out(town: Town, client: FlaskClient) -> None:
     """409 with what is left."""
     code = town.listing(quantity=2)["code"]
 
-    said = problem(client.post(URL, json={"listing": code, "quantity": 3}, headers=town.token("builder")), 409, "sold_out")
+    said = problem(
+        client.post(URL, json={"listing": code, "quantity": 3}, headers=town.token("builder")), 409, "sold_out"
+    )
 
     assert said["available"] == 2
 
@@ -71,7 +73,9 @@ def test_staff_act_for_somebody_and_hand_over(town: Town, client: FlaskClient) -
     assert (made.status_code, made.json["phone"]) == (201, FABIOLA)
     path = f"{URL}/{made.json['id']}"
     problem(client.post(f"{path}/pick-up", json={"pickup_code": "0000"}, headers=staff), 409, "wrong_pickup_code")
-    handed = client.post(f"{path}/pick-up", json={"pickup_code": made.json["pickup_code"], "quantity": 2}, headers=staff)
+    handed = client.post(
+        f"{path}/pick-up", json={"pickup_code": made.json["pickup_code"], "quantity": 2}, headers=staff
+    )
 
     assert (handed.status_code, handed.json["state"], handed.json["picked_quantity"]) == (200, "partly_picked_up", 2)
     assert client.get(f"/api/v1/listings/{code}").json["available"] == 8
@@ -90,7 +94,8 @@ def test_a_reservation_is_private(town: Town, client: FlaskClient) -> None:
     problem(client.get(URL), 401, "no_token")
     refused = client.post(URL, json={"listing": code, "phone": FABIOLA}, headers=town.token("builder"))
     problem(refused, 403, "phone_not_allowed")
-    refused = client.post(f"{URL}/{made['id']}/pick-up", json={"pickup_code": made["pickup_code"]}, headers=town.token("builder"))
+    proof = {"pickup_code": made["pickup_code"]}
+    refused = client.post(f"{URL}/{made['id']}/pick-up", json=proof, headers=town.token("builder"))
     problem(refused, 403, "wrong_role")
 
 
@@ -98,7 +103,9 @@ def test_reserve_with_a_bad_phone(town: Town, client: FlaskClient) -> None:
     """A fixed line gets no SMS."""
     code = town.listing()["code"]
 
-    refused = client.post(URL, json={"listing": code, "phone": "0596 50 12 34"}, headers=town.token("staff", "la-sphere"))
+    refused = client.post(
+        URL, json={"listing": code, "phone": "0596 50 12 34"}, headers=town.token("staff", "la-sphere")
+    )
 
     problem(refused, 422, "bad_phone")
 

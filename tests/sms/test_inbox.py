@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circular import db
-from sms import dialogue, inbox, messages, segments
+from sms import dialogue, inbox, segments
 from tests.sms.conversation import text
 from tests.town import JOSEPH, Town
 
@@ -143,7 +143,9 @@ def test_a_message_that_breaks_again_and_again(
 @given(words=st.one_of(
     st.text(max_size=40),
     st.text(alphabet="RrAaMmSsLlHhXx0123456789 .,?*'\"()²①٣\0\ud800\u202e", max_size=20),
-    st.sampled_from(["x" * 10_000, "\0", "R 1²", "R １２３４５", "NEAR(", "a AND", "-bois", "bois*", "💥" * 300, "R " + "9" * 400]),
+    st.sampled_from(
+        ["x" * 10_000, "\0", "R 1²", "R １２３４５", "NEAR(", "a AND", "-bois", "bois*", "💥" * 300, "R " + "9" * 400]
+    ),
 ))  # fmt: skip
 def test_whatever_arrives(words: str, client_with_stock: FlaskClient) -> None:
     """One helpful reply of one segment, or a stated silence; never an error, never lost."""
@@ -163,7 +165,9 @@ def client_with_stock(town: Town, client: FlaskClient) -> FlaskClient:
     return client
 
 
-@pytest.mark.parametrize("path", ["/sms/africastalking/wrong/inbound", "/sms/nobody/demo/inbound", "/sms/africastalking//inbound"])
+@pytest.mark.parametrize(
+    "path", ["/sms/africastalking/wrong/inbound", "/sms/nobody/demo/inbound", "/sms/africastalking//inbound"]
+)
 def test_a_wrong_secret_looks_like_no_page(client: FlaskClient, path: str) -> None:
     """404, and nothing is stored."""
     assert client.post(path, data=_form()).status_code == 404
