@@ -195,7 +195,7 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
             max(now, listing["available_from"] or 0)
         )  # a lot not taken down yet is held from that day on
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
-        reference = secrets.token_urlsafe(12)
+        reference = secrets.token_hex(10)
         pickup_code = _pickup_code(person_id, listing["place_id"])
         reservation_id = db.value(
             "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "

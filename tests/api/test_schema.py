@@ -55,4 +55,5 @@ def test_document(client: FlaskClient) -> None:
     assert page.status_code == 200
     assert "http://" not in page.text and "https://" not in page.text
     for name in ("assets/swagger-ui-bundle.js", "assets/swagger-ui.css", "start.js"):
-        assert client.get(f"/api/v1/docs/{name}").status_code == 200
+        with client.get(f"/api/v1/docs/{name}") as file:
+            assert file.status_code == 200
