@@ -1,5 +1,7 @@
 # Thin: every target is one command that a person could type. `make run` and `make test` work in a fresh clone.
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python that really runs and is new enough: a name on the PATH may be an empty shim.
+PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 
 .PHONY: run test bench setup lint lock
@@ -7,7 +9,7 @@ BIN := .venv/bin
 setup: .venv/ready
 
 .venv/ready: requirements.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: on Debian, apt install python3 python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "On Debian: apt install python3-venv"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	@touch $@

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TextIO
+from typing import IO, Any
 
 from circular import catalog, clock, db, places, projects, reservations
 from circular.imports import listings as listing_files
@@ -29,7 +29,7 @@ RESERVATION_COLUMNS = (
 Row = dict[str, object]
 
 
-def export(kind: str, stream: TextIO) -> None:
+def export(kind: str, stream: IO[str]) -> None:
     """Write every thing of a kind (one of KINDS) to a text stream that leaves CR LF as it is.
 
     Cells that a spreadsheet would run as a formula get a leading ', which the importers take off again.
