@@ -53,7 +53,7 @@ class Category(db.Table):
 
 
 class Counter(db.Table):
-    """The last number given, by name."""
+    """The last number given, by name: `code` of listings and projects, `categories` for their changes."""
 
     name = TextField(primary_key=True)
     last = BigIntegerField()
@@ -73,6 +73,7 @@ class Listing(db.Table):
     category = TextField()
     condition = TextField()
     quantity = BigIntegerField()
+    imported_quantity = BigIntegerField(null=True)  # what the last import said, so that importing it again adds nothing
     unit = TextField()
     min_quantity = BigIntegerField()
     step_quantity = BigIntegerField()
@@ -148,7 +149,8 @@ def put_category(values: Mapping[str, Any]) -> str:
         return "unchanged"
     db.run("DELETE FROM category WHERE code = ?", values["code"])
     Category.insert(**values).execute()
-    _category_tree.cache_clear()
+    db.insert_once(Counter, name="categories", last=0)
+    db.run("UPDATE counter SET last = last + 1 WHERE name = 'categories'")
     return "updated" if found else "created"
 
 
@@ -176,13 +178,13 @@ class _CategoryFacts(NamedTuple):
 
 
 def _category(code: str) -> _CategoryFacts | None:
-    count = _recall("categories", lambda: db.value("SELECT COUNT(*) FROM category"))
-    return _category_tree(count, id(db.database.obj)).get(code)
+    version = _recall("categories", lambda: db.value("SELECT last FROM counter WHERE name = 'categories'"))
+    return _category_tree(version, id(db.database.obj)).get(code)
 
 
 @functools.lru_cache(maxsize=2)
-def _category_tree(_count: int, _database: int) -> dict[str, _CategoryFacts]:
-    """Facts by category, read again when the number of categories changes."""
+def _category_tree(_version: int | None, _database: int) -> dict[str, _CategoryFacts]:
+    """Facts by category, read again in every process when one was added or corrected."""
     found = {category["code"]: category for category in categories()}
     tree = {}
     for code, category in found.items():
@@ -717,6 +719,8 @@ def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
 def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: str | None = None) -> str:
     """Add a listing from a file, or bring the one with this `external_id` (of this place) or `code` up to date.
 
+    A quantity that the last import said already is no news: what has been given away since stays given away. Another
+    one is a new count.
     Returns "created", "updated" or "unchanged". Call inside a transaction, and for many inside `bulk`. Raises as `publish`
     and `revise` do.
     """
@@ -731,12 +735,16 @@ def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: 
     elif code:
         found = next(iter(db.dicts("SELECT * FROM listing WHERE code = ?", code)), None)
     if found is None:
-        _insert(clean, code, external_id)
+        _insert({**clean, "imported_quantity": clean["quantity"]}, code, external_id)
         return "created"
     if not actor.works_at(found["place_id"]):
         raise Refusal("not_your_place", place=values.get("place"))
+    if clean["quantity"] == found["imported_quantity"]:
+        del clean["quantity"]
     if found["status"] == "withdrawn" or all(found[name] == value for name, value in clean.items()):
         return "unchanged"
+    if "quantity" in clean:
+        clean["imported_quantity"] = clean["quantity"]
     lock(found["code"])
     _rewrite(_must(found["code"]), clean)
     return "updated"

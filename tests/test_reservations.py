@@ -300,3 +300,24 @@ def test_refused_reservation_leaves_no_trace(town: Town) -> None:
 
     assert db.rows("SELECT version FROM listing WHERE code = ?", code) == before
     assert db.value("SELECT COUNT(*) FROM reservation_event") == 0
+
+
+def test_importing_again_what_was_given_away(town: Town) -> None:
+    """A file that says the same as last time brings nothing back; another number is a new count."""
+    row = {
+        "kind": "material", "title": "Porte", "category": "menuiserie-porte", "quantity": "5", "unit": "piece",
+        "place": "la-sphere",
+    }  # fmt: skip
+
+    def load(quantity: str) -> str:
+        with db.transaction():
+            return catalog.put(town.staff, {**row, "quantity": quantity}, "lot-1")
+
+    assert load("5") == "created"
+    code = catalog.find(catalog.Query(q="porte")).items[0]["code"]
+    made = town.reserve(town.person(), code, 2)
+    reservations.pick_up(town.staff, made["reference"], made["pickup_code"])
+
+    assert (load("5"), town.available(code)) == ("unchanged", 3)
+    assert (load("4"), town.available(code)) == ("updated", 4)
+    assert (load("4"), town.available(code)) == ("unchanged", 4)

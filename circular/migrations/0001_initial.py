@@ -29,7 +29,7 @@ CREATE TABLE category (code TEXT PRIMARY KEY, parent TEXT NOT NULL DEFAULT '', u
 CREATE TABLE counter (name TEXT PRIMARY KEY, last BIGINT NOT NULL);
 CREATE TABLE listing (id {id}, code TEXT NOT NULL UNIQUE, external_id TEXT, place_id BIGINT NOT NULL REFERENCES place (id),
   site_id BIGINT REFERENCES site (id), kind TEXT NOT NULL, title TEXT NOT NULL, description TEXT NOT NULL, category TEXT NOT NULL,
-  condition TEXT NOT NULL, quantity BIGINT NOT NULL CHECK (quantity >= 0), unit TEXT NOT NULL,
+  condition TEXT NOT NULL, quantity BIGINT NOT NULL CHECK (quantity >= 0), imported_quantity BIGINT, unit TEXT NOT NULL,
   min_quantity BIGINT NOT NULL CHECK (min_quantity > 0), step_quantity BIGINT NOT NULL CHECK (step_quantity > 0),
   price_cents BIGINT NOT NULL CHECK (price_cents >= 0), currency TEXT NOT NULL, hazards TEXT NOT NULL, dimensions TEXT NOT NULL,
   mass_g BIGINT, latitude DOUBLE PRECISION, longitude DOUBLE PRECISION, available_from BIGINT, available_until BIGINT,
