@@ -49,7 +49,7 @@ def gateway_to(url: str, patience: float = 5.0, **more: str) -> AfricasTalking:
         ("redirect", Retry("no answer of the provider's: TooManyRedirects"), 0),
         ("empty_recipients", Retry("the answer names no recipient"), 0),
         ("insufficient", Retry("405 InsufficientBalance", after=300.0), 0),
-        ("invalid_sender", Failed("402 InvalidSenderId"), 0),
+        ("invalid_sender", Retry("402 InvalidSenderId", after=300.0), 0),
         ("no_balance", Retry("405 InsufficientBalance", after=300.0), 0),
         ("rejected", Failed("403 InvalidPhoneNumber"), 0),
         ("blacklist", Failed("406 UserInBlacklist", opt_out=True), 0),
@@ -220,7 +220,7 @@ def answer(**recipient: object) -> str:
     ("body", "outcome"),
     [
         *[(answer(statusCode=code, messageId="a"), Accepted("a", None)) for code in (100, 101, 102, "101")],
-        *[(answer(statusCode=code, messageId="None"), Failed) for code in (401, 402, 403, 404, 406, 407, 409)],
+        *[(answer(statusCode=code, messageId="None"), Failed) for code in (401, 403, 404, 406, 407, 409)],
         *[(answer(statusCode=code, messageId="None"), Retry) for code in (405, 500, 501, 502, 999, "?", None)],
         (answer(status="Success", messageId="a", cost="KES 0.8000"), Accepted("a", "KES 0.8000")),
         (answer(status="Sent", messageId="None", cost=0), Accepted(None, None)),
