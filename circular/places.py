@@ -54,7 +54,6 @@ class Place(db.Table):
     summary = TextField(default="")
     pivot = TextField(default="")
     source = TextField(default="")
-    origin = TextField(null=True, unique=True)
     revision = IntegerField(default=1)
     created_at = db.UtcDateTimeField()
     updated_at = db.UtcDateTimeField()

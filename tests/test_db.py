@@ -1,0 +1,125 @@
+"""What the nouns rely on, the same on both engines."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from flask.testing import FlaskClient
+from peewee import Model
+
+from circular import catalog, cli, db, idempotency, limits, notices, people, places, projects, reservations, search, settings
+from sms import messages
+from tests.postgres import Server
+from tests.town import Town
+
+MODULES = (catalog, idempotency, limits, notices, people, places, projects, reservations, messages)
+
+
+def test_sqlite_is_durable(sqlite_template: pathlib.Path) -> None:
+    """WAL with synchronous=FULL on every connection: what was told survives a power cut."""
+    db.open_database(f"sqlite:///{sqlite_template}")
+    db.connect()
+
+    assert db.value("PRAGMA journal_mode") == "wal"
+    assert db.value("PRAGMA synchronous") == 2
+    assert db.value("PRAGMA foreign_keys") == 1
+    db.close()
+
+
+def test_a_failure_inside_leaves_nothing(town: Town) -> None:
+    """All or nothing; an inner failure that is caught undoes the inner part alone."""
+    with db.transaction():
+        people.ensure("+596696000011")
+        with pytest.raises(ZeroDivisionError), db.transaction():
+            people.ensure("+596696000012")
+            raise ZeroDivisionError
+
+    phones = {row[0] for row in db.rows("SELECT phone FROM person")}
+    assert phones == {"+596696000011"}
+
+
+def test_insert_once(town: Town) -> None:
+    """The second one is told, and the transaction goes on."""
+    with db.transaction():
+        first = db.insert_once(catalog.Counter, name="x", last=1)
+        second = db.insert_once(catalog.Counter, name="x", last=2)
+        assert (first, second) == (True, False)
+        assert db.value("SELECT last FROM counter WHERE name = 'x'") == 1
+
+
+def test_a_lock_dies_with_its_process(town: Town, database_url: str) -> None:
+    """A name held by a process that is killed is free again."""
+    script = (
+        "import sys; from circular import db, settings; settings.use(settings.load({'DATABASE_URL': sys.argv[1]}));"
+        "db.open_database(sys.argv[1]); db.connect(); lock = db.ProcessLock('w'); print(lock.acquire(), flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, database_url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=settings.ROOT,
+    )
+    assert child.stdout and child.stdout.readline() == "True\n"
+    mine = db.ProcessLock("w")
+    assert not mine.acquire()
+
+    child.kill()
+    child.communicate()
+
+    assert mine.acquire(wait=True)
+    mine.release()
+
+
+def test_migrating_twice_and_at_once(database_url: str) -> None:
+    """It is done once, whoever comes."""
+    script = "import sys; from app import create_app; from circular import cli, settings;create_app(settings.load({'DATABASE_URL': sys.argv[1]})); cli.upgrade()"
+    children = [
+        subprocess.Popen([sys.executable, "-c", script, database_url], cwd=settings.ROOT, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    for child in children:
+        _out, errors = child.communicate(timeout=60)
+        assert child.returncode == 0, errors
+
+
+def test_tables_are_as_the_models_say(town: Town) -> None:
+    """Every model's columns exist in the migrated tables, and no table has others."""
+    for module in MODULES:
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, Model) and model.__module__ == module.__name__:
+                columns = {column.name for column in db.database.get_columns(model._meta.table_name)} - {"tsv"}
+                assert columns == set(model._meta.columns), model.__name__
+
+
+def test_the_index_is_kept_after_a_migration(town: Town) -> None:
+    """Installing again changes nothing: listings are still found."""
+    town.listing(title="Tôle ondulée")
+
+    cli.upgrade()
+
+    assert search.installed()
+    assert [listing["title"] for listing in catalog.find(catalog.Query(q="tole")).items] == ["Tôle ondulée"]
+
+
+def test_the_server_of_the_database_restarts(
+    engine: str, town: Town, client: FlaskClient, request: pytest.FixtureRequest
+) -> None:
+    """A connection that breaks costs one 503 at most; the next request opens another."""
+    if engine == "sqlite":
+        return  # a file has no server
+    import psycopg
+
+    server: Server = request.getfixturevalue("postgres")
+    town.listing()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'town\\_%'")
+
+    first = client.get("/api/v1/listings")
+    second = client.get("/api/v1/listings")
+
+    assert first.status_code in (200, 503)
+    assert second.status_code == 200 and len(second.json["items"]) == 1
