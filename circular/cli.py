@@ -35,6 +35,13 @@ def upgrade() -> list[str]:
     return ran
 
 
+def _open() -> None:
+    """Connect to a database whose tables are as this version wants them, or end with the remedy."""
+    db.connect()
+    if db.pending_migrations():
+        sys.exit("The tables are not up to date: run `flask migrate` first.")
+
+
 def _fail(refusal: Refusal) -> None:
     """End with what a refusal says, on one line."""
     from circular import i18n
@@ -59,7 +66,7 @@ def migrate() -> None:
 @click.option("--if-empty", is_flag=True, help="Do nothing when there are listings already.")
 def seed(if_empty: bool) -> None:
     """Load the demonstration data: real places, made-up stock."""
-    db.connect()
+    _open()
     if if_empty and db.value("SELECT 1 FROM listing LIMIT 1"):
         click.echo("There are listings already: kept as they are.")
         return
@@ -73,7 +80,7 @@ def seed(if_empty: bool) -> None:
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would happen.")
 def import_(kind: str, file: Any, dry_run: bool) -> None:
     """Load a CSV or XLSX FILE. Good rows pass without the bad ones, which are named with a remedy."""
-    db.connect()
+    _open()
     loaders: dict[str, Callable[..., imports.Report]] = {
         "listings": lambda: imports.import_listings(ROOT, file, dry_run=dry_run, progress=_progress),
         "places": lambda: imports.import_places(file, dry_run=dry_run),
@@ -87,7 +94,7 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
     click.echo(("Nothing was written. " if dry_run else "") + _summary(report))
     for error in imports.as_json(report)["errors"]:
         click.echo(f"row {error['row']}, column {error['column']}: {error['value']!r}. {error['message']}", err=True)
-    if report.errors:
+    if report.errors and not (report.created or report.updated or report.unchanged):
         sys.exit(1)
 
 
@@ -107,7 +114,7 @@ def _summary(report: imports.Report) -> str:
 @click.argument("file", type=click.Path(dir_okay=False), default="-")
 def export(kind: str, file: str) -> None:
     """Write listings, places, projects or reservations as CSV to FILE (standard output when absent). No phone numbers."""
-    db.connect()
+    _open()
     with click.open_file(file, "w", encoding="utf-8") as stream:
         exports.export(kind, cast(TextIO, stream))
 
@@ -118,7 +125,7 @@ def export(kind: str, file: str) -> None:
 @click.option("--phone", help="The person's mobile number, such as +596696123456.")
 def token(role: str, place: str | None, phone: str | None) -> None:
     """Make a token and print it, alone. It cannot be shown again."""
-    db.connect()
+    _open()
     if role == "staff" and not place:
         sys.exit("Staff work at a place: add --place CODE.")
     try:
@@ -131,7 +138,7 @@ def token(role: str, place: str | None, phone: str | None) -> None:
 @click.command()
 def expire() -> None:
     """Note the holds that have lapsed and tell their people (the server does it by itself)."""
-    db.connect()
+    _open()
     total = 0
     while done := reservations.expire():
         total += done
@@ -142,7 +149,7 @@ def expire() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=pathlib.Path))
 def backup(file: pathlib.Path) -> None:
     """Copy the database to FILE while everything runs. It holds phone numbers: keep it encrypted."""
-    db.connect()
+    _open()
     if db.is_sqlite():
         with sqlite3.connect(file) as target:
             db.database.connection().backup(target)

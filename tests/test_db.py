@@ -10,7 +10,20 @@ import pytest
 from flask.testing import FlaskClient
 from peewee import Model
 
-from circular import catalog, cli, db, idempotency, limits, notices, people, places, projects, reservations, search, settings
+from circular import (
+    catalog,
+    cli,
+    db,
+    idempotency,
+    limits,
+    notices,
+    people,
+    places,
+    projects,
+    reservations,
+    search,
+    settings,
+)
 from sms import messages
 from tests.postgres import Server
 from tests.town import Town

@@ -128,7 +128,11 @@ def _put(dialect: Dialect, communes: Mapping[str, dict[str, Any]], cells: Cells)
             errors.add(column, "mojibake")
     values = {field: cells[column] for field, column in columns.items() if field not in ("code", "commune_name")}
     values |= dialect.read(cells, errors)
-    values["commune"] = _commune(columns, communes, cells, errors)
+    if _elsewhere(columns, communes, cells):
+        values["commune"] = ""
+        values["address"] = ", ".join(filter(None, (values["address"], cells[columns["commune_name"]])))
+    else:
+        values["commune"] = _commune(columns, communes, cells, errors)
     code = _code(dialect, cells)
     if not cells[columns["code"]]:
         errors.add(columns["code"], "required")
@@ -154,6 +158,13 @@ def _code(dialect: Dialect, cells: Cells) -> str:
 
 
 # --- where ------------------------------------------------------------------------------------------------------------
+def _elsewhere(columns: Mapping[str, str], communes: Mapping[str, dict[str, Any]], cells: Cells) -> bool:
+    """A place in a department of which this town knows no commune: nothing to compare it with, so it is taken as it is."""
+    departments = {insee[:3] for insee in communes}
+    codes = [code for code in (cells[columns["commune"]], cells[columns["postcode"]]) if code]
+    return bool(codes) and not any(code[:3] in departments for code in codes)
+
+
 def _commune(
     columns: Mapping[str, str], communes: Mapping[str, dict[str, Any]], cells: Cells, errors: FieldErrors
 ) -> str:

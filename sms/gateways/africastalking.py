@@ -161,7 +161,10 @@ def _recipient(recipient: dict[str, object]) -> Outcome:
 
 def _refused(code: int) -> Outcome:
     reason = f"{code} {_REFUSED[code]}"
-    if code in (402, 405):  # a wrong SMS_SENDER, an empty account: nobody's text passes until a person mends it, none is lost
+    if code in (
+        402,
+        405,
+    ):  # a wrong SMS_SENDER, an empty account: nobody's text passes until a person mends it, none is lost
         return Retry(reason, after=ASK_A_PERSON)
     return Retry(reason) if code >= 500 else Failed(reason, opt_out=code == 406)
 

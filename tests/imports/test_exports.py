@@ -7,11 +7,12 @@ import io
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from circular import catalog, db, exports, imports
 from circular.cli import DEMO
+from circular.imports.damage import is_damaged
 from circular.text import clean
 from tests.town import ADMIN, FABIOLA, Town
 
@@ -48,9 +49,7 @@ NASTY = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_f
 @pytest.mark.parametrize("engine", ["sqlite"])
 def test_export_any_text_and_read_it_back(town: Town, title: str, description: str) -> None:
     """Formulas, quotes, line breaks: out and in again, nothing changes, and no cell starts like a formula."""
-    text = clean(title, 200)
-    if not text:
-        return
+    assume(clean(title, 200) and not is_damaged(f"{title} {description}"))
     town.listing(title=title, description=description)
 
     exported = _rows("listings")
