@@ -29,6 +29,23 @@ from tests.postgres import Server
 from tests.town import Town
 
 MODULES = (catalog, idempotency, limits, notices, people, places, projects, reservations, messages)
+HOLD_A_LOCK = """
+import sys
+from circular import db, settings
+settings.use(settings.load({"DATABASE_URL": sys.argv[1]}))
+db.open_database(sys.argv[1])
+db.connect()
+lock = db.ProcessLock("w")
+print(lock.acquire(), flush=True)
+sys.stdin.read()
+"""
+MIGRATE = """
+import sys
+from app import create_app
+from circular import cli, settings
+create_app(settings.load({"DATABASE_URL": sys.argv[1]}))
+cli.upgrade()
+"""
 
 
 def test_sqlite_is_durable(sqlite_template: pathlib.Path) -> None:
@@ -65,12 +82,8 @@ def test_insert_once(town: Town) -> None:
 
 def test_a_lock_dies_with_its_process(town: Town, database_url: str) -> None:
     """A name held by a process that is killed is free again."""
-    script = (
-        "import sys; from circular import db, settings; settings.use(settings.load({'DATABASE_URL': sys.argv[1]}));"
-        "db.open_database(sys.argv[1]); db.connect(); lock = db.ProcessLock('w'); print(lock.acquire(), flush=True); sys.stdin.read()"
-    )
     child = subprocess.Popen(
-        [sys.executable, "-c", script, database_url],
+        [sys.executable, "-c", HOLD_A_LOCK, database_url],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -89,9 +102,8 @@ def test_a_lock_dies_with_its_process(town: Town, database_url: str) -> None:
 
 def test_migrating_twice_and_at_once(database_url: str) -> None:
     """It is done once, whoever comes."""
-    script = "import sys; from app import create_app; from circular import cli, settings;create_app(settings.load({'DATABASE_URL': sys.argv[1]})); cli.upgrade()"
     children = [
-        subprocess.Popen([sys.executable, "-c", script, database_url], cwd=settings.ROOT, stderr=subprocess.PIPE)
+        subprocess.Popen([sys.executable, "-c", MIGRATE, database_url], cwd=settings.ROOT, stderr=subprocess.PIPE)
         for _ in range(3)
     ]
     for child in children:
