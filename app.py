@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 from types import FrameType
@@ -70,6 +71,7 @@ def serve() -> None:
         sys.exit("The tables are not up to date: run `flask migrate` first.")
     db.close()
     signal.signal(signal.SIGTERM, _leave)
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue of a few requests is no news
     # 100 connections, waitress's default, let 150 slow clients shut everybody else out; 1000 held 500 (reliability.md).
     try:
         server: Any = create_server(
