@@ -178,8 +178,12 @@ class _CategoryFacts(NamedTuple):
 
 
 def _category(code: str) -> _CategoryFacts | None:
+    return _categories().get(code)
+
+
+def _categories() -> dict[str, _CategoryFacts]:
     version = _recall("categories", lambda: db.value("SELECT last FROM counter WHERE name = 'categories'"))
-    return _category_tree(version, id(db.database.obj)).get(code)
+    return _category_tree(version, id(db.database.obj))
 
 
 @functools.lru_cache(maxsize=2)
@@ -352,10 +356,12 @@ def _statement(columns: str, match: search.Match, query: Query, after: int | Non
 
 
 def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str, Any]]:
+    tree = _categories()
     for listing in found:
         listing["available"] = max(0, listing["available"])
-        listing["hazards"] = json.loads(listing["hazards"])
-        listing["dimensions"] = json.loads(listing["dimensions"])
+        listing["hazards"] = json.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
+        listing["dimensions"] = json.loads(listing["dimensions"]) if listing["dimensions"] != "{}" else {}
+        listing["co2e_kg"] = _co2e_kg(listing, tree.get(listing["category"]))
         listing["in_title"] = in_title
     return found
 
@@ -398,12 +404,11 @@ def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
     return found
 
 
-def co2e_kg(listing: Mapping[str, Any]) -> float | None:
+def _co2e_kg(listing: Mapping[str, Any], category: _CategoryFacts | None) -> float | None:
     """Upper bound of the CO2e (kg) that making this lot anew would emit: mass x the category's sourced factor.
 
     None when the mass or the factor is not known: never guessed.
     """
-    category = _category(str(listing["category"]))
     if listing["mass_g"] is None or category is None or category.co2e_kg_per_kg is None:
         return None
     mass_kg: float = listing["mass_g"] / 1000 * listing["quantity"] / MILLI

@@ -22,7 +22,7 @@ MOST_IMPORT_BYTES = 64 * 1024 * 1024
 class Listings(MethodView):
     """The catalogue."""
 
-    @blueprint.arguments(schemas.ListingQuery, location="query", unknown=RAISE)
+    @blueprint.arguments(schemas.ListingQuery(), location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ListingOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """Search published listings: title matches first, then newest first."""
@@ -30,7 +30,7 @@ class Listings(MethodView):
         page = catalog.find(catalog.query(wanted))
         return writing.page([writing.listing(facts) for facts in page.items], page.next)
 
-    @blueprint.arguments(schemas.ListingIn)
+    @blueprint.arguments(schemas.ListingIn())
     @blueprint.response(201, schemas.ListingOut)
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Publish a listing (staff of its place)."""
@@ -54,7 +54,7 @@ class Listing(MethodView):
         facts = catalog.get(code, auth.visitor())
         return writing.respond(writing.listing(facts), revision=facts["revision"])
 
-    @blueprint.arguments(schemas.ListingIn)
+    @blueprint.arguments(schemas.ListingIn())
     @blueprint.response(200, schemas.ListingOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a listing (staff of its place)."""

@@ -22,7 +22,7 @@ lists = Blueprint("lists", __name__, description="Closed lists")
 class Places(MethodView):
     """Tiers-lieux."""
 
-    @blueprint.arguments(schemas.PagingQuery, location="query", unknown=RAISE)
+    @blueprint.arguments(schemas.PagingQuery(), location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.PlaceOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List places with label, hours and services."""
@@ -41,7 +41,7 @@ class Place(MethodView):
         facts = places.get_place(code)
         return writing.respond(writing.place(facts), revision=facts["revision"])
 
-    @blueprint.arguments(schemas.PlaceIn)
+    @blueprint.arguments(schemas.PlaceIn())
     @blueprint.response(200, schemas.PlaceOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a place (its staff)."""
@@ -54,7 +54,7 @@ class Place(MethodView):
 class Sites(MethodView):
     """Deconstruction sites and friches."""
 
-    @sites.arguments(schemas.PagingQuery, location="query", unknown=RAISE)
+    @sites.arguments(schemas.PagingQuery(), location="query", unknown=RAISE)
     @sites.response(200, schemas.page_of(schemas.SiteOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List sites."""
@@ -62,7 +62,7 @@ class Sites(MethodView):
         found = places.find_sites(after, limit)
         return writing.page([writing.site(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
 
-    @sites.arguments(schemas.SiteIn)
+    @sites.arguments(schemas.SiteIn())
     @sites.response(201, schemas.SiteOut)
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Open a site (staff: it becomes their place's)."""
@@ -81,7 +81,7 @@ class Site(MethodView):
         facts = places.get_site(code)
         return writing.respond(writing.site(facts), revision=facts["revision"])
 
-    @sites.arguments(schemas.SiteIn)
+    @sites.arguments(schemas.SiteIn())
     @sites.response(200, schemas.SiteOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a site (the staff of its place)."""

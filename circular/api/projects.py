@@ -20,7 +20,7 @@ blueprint = Blueprint("projects", __name__, url_prefix="/projects", description=
 class Projects(MethodView):
     """Projects."""
 
-    @blueprint.arguments(schemas.ProjectQuery, location="query", unknown=RAISE)
+    @blueprint.arguments(schemas.ProjectQuery(), location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ProjectOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List projects; with `q`, those that hold every word."""
@@ -30,7 +30,7 @@ class Projects(MethodView):
             [writing.project(facts) for facts in found], found[-1]["id"] if len(found) == limit else None
         )
 
-    @blueprint.arguments(schemas.ProjectIn)
+    @blueprint.arguments(schemas.ProjectIn())
     @blueprint.response(201, schemas.ProjectOut)
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Add a project (staff)."""
@@ -49,7 +49,7 @@ class Project(MethodView):
         facts = projects.get(code)
         return writing.respond(writing.project(facts), revision=facts["revision"])
 
-    @blueprint.arguments(schemas.ProjectIn)
+    @blueprint.arguments(schemas.ProjectIn())
     @blueprint.response(200, schemas.ProjectOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a project (staff of its place)."""

@@ -20,7 +20,7 @@ blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", desc
 class Reservations(MethodView):
     """One's own reservations; for staff, those of their place."""
 
-    @blueprint.arguments(schemas.ReservationQuery, location="query", unknown=RAISE)
+    @blueprint.arguments(schemas.ReservationQuery(), location="query", unknown=RAISE)
     @blueprint.response(200, schemas.page_of(schemas.ReservationOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List reservations, newest first."""
@@ -30,7 +30,7 @@ class Reservations(MethodView):
         more = found[-1]["id"] if len(found) == chosen.limit else None
         return writing.page([writing.reservation(facts, who) for facts in found], more)
 
-    @blueprint.arguments(schemas.ReservationIn)
+    @blueprint.arguments(schemas.ReservationIn())
     @blueprint.response(201, schemas.ReservationOut)
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Reserve; staff may give the phone of the person for whom they act."""
@@ -71,7 +71,7 @@ class Cancel(MethodView):
 class PickUp(MethodView):
     """Handing over."""
 
-    @blueprint.arguments(schemas.PickUpIn)
+    @blueprint.arguments(schemas.PickUpIn())
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Hand over against the pickup code, all or a part (staff of the place)."""

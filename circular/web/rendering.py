@@ -15,7 +15,7 @@ from babel.dates import format_date
 from flask import Flask, Response, render_template, request
 from markupsafe import Markup
 
-from circular import catalog, clock, db, i18n, settings
+from circular import clock, db, i18n, settings
 
 # Markup, so that it is not escaped: it is our own file.
 STYLE = Markup((pathlib.Path(__file__).parent / "static" / "base.css").read_text(encoding="utf-8").strip())  # noqa: S704
@@ -30,7 +30,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         _=i18n.gettext, ngettext=i18n.ngettext, pgettext=i18n.pgettext, quantity=quantity, number=number, money=money,
-        day=day, moment=moment, hours=hours, label=label, price=price, sms_link=sms_link, co2e_kg=catalog.co2e_kg,
+        day=day, moment=moment, hours=hours, label=label, price=price, sms_link=sms_link,
     )  # fmt: skip
 
 
