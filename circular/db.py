@@ -17,6 +17,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import os
 import pathlib
 import threading
 import urllib.parse
@@ -160,9 +161,19 @@ def _writers_turn() -> Iterator[None]:
     if not is_sqlite():
         yield
         return
-    with _turn, _lock_file("turn").open("ab") as handle:
+    with _turn:
+        handle = _turn_file(os.getpid(), str(database.obj.database))
         fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(handle, fcntl.LOCK_UN)
+
+
+@functools.lru_cache(maxsize=1)
+def _turn_file(_process: int, _database: str) -> IO[bytes]:
+    """The file by which processes take turns, opened once in each: a descriptor inherited by a fork would be one lock."""
+    return _lock_file("turn").open("ab")
 
 
 def _lock_file(name: str) -> pathlib.Path:

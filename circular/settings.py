@@ -36,7 +36,7 @@ class Settings:
     secret_key: str = DEMO_SECRET
     host: str = "127.0.0.1"
     port: int = 8000
-    threads: int = 8
+    threads: int = 4
     background: bool = True
     default_locale: str = "fr"
     timezone: str = "America/Martinique"
