@@ -43,6 +43,7 @@ database = DatabaseProxy()
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _turn = threading.Lock()
+_turn_files: dict[tuple[int, str], IO[bytes]] = {}  # this process's, at most one
 
 
 class Table(Model):
@@ -162,7 +163,7 @@ def _writers_turn() -> Iterator[None]:
         yield
         return
     with _turn:
-        handle = _turn_file(os.getpid(), str(database.obj.database))
+        handle = _turn_file()
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield
@@ -170,10 +171,14 @@ def _writers_turn() -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_UN)
 
 
-@functools.lru_cache(maxsize=1)
-def _turn_file(_process: int, _database: str) -> IO[bytes]:
+def _turn_file() -> IO[bytes]:
     """The file by which processes take turns, opened once in each: a descriptor inherited by a fork would be one lock."""
-    return _lock_file("turn").open("ab")
+    key = (os.getpid(), str(database.obj.database))
+    if key not in _turn_files:
+        while _turn_files:
+            _turn_files.popitem()[1].close()
+        _turn_files[key] = _lock_file("turn").open("ab")
+    return _turn_files[key]
 
 
 def _lock_file(name: str) -> pathlib.Path:

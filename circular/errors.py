@@ -71,7 +71,6 @@ REFUSALS: dict[str, Rule] = {
     "not_your_place": Rule(Kind.FORBIDDEN, "Only the staff of {place} may do this."),
     "bad_phone": Rule(Kind.INVALID, "This is not a mobile number we can write to. Example: 0696 12 34 56."),
     "phone_not_allowed": Rule(Kind.FORBIDDEN, "Only staff may act for another phone number."),
-    "phone_needed": Rule(Kind.INVALID, "Whose reservation is it? Give a phone number."),
     "idempotency_key_reused": Rule(Kind.INVALID, "This Idempotency-Key was used for another request."),
     "in_progress": Rule(Kind.CONFLICT, "The first request with this Idempotency-Key is still running. Try again."),
     "precondition_required": Rule(Kind.UNCONDITIONAL, "Send If-Match with the ETag that you read."),

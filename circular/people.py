@@ -67,9 +67,6 @@ class Actor:
         return self.role == "admin" or (self.role == "staff" and place_id is not None and place_id == self.place_id)
 
 
-NOBODY = Actor(None, "resident", "cli")
-
-
 def normalize_phone(text: str) -> str:
     """The E.164 form of a mobile number as people write it (0696 12 34 56, 00596…, +596 696…, 0612345678).
 
