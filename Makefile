@@ -38,3 +38,4 @@ bench: .venv/ready-dev
 lock: # after a change of dependencies in pyproject.toml; needs uv
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml -o requirements.txt
 	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra dev -c requirements.txt pyproject.toml -o requirements-dev.txt
+	uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra postgres -c requirements.txt -c requirements-dev.txt pyproject.toml -o requirements-postgres.txt
