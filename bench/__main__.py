@@ -223,7 +223,7 @@ def texting(bench: Bench, url: str, count: int) -> None:
         messages.store_inbound(
             "africastalking", Inbound(uuid.uuid4().hex, phone, "1", f"R {codes[n % len(codes)]}", None)
         )
-    drained = _per_second(count, lambda: _until_empty())
+    drained = _per_second(count, _until_empty)
     db.run("DELETE FROM tally")
     forms = []
     for n in range(count):

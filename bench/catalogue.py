@@ -22,7 +22,7 @@ PLACES = ("la-sphere", "trois-lieu", "up-and-space", "kalibouka", "mairie-lament
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
     """`count` listings: `bois` in a tenth of the titles, `lot` in four fifths of the texts, a long tail of made-up words."""
-    chance = random.Random(41271)  # noqa: S311 - the same catalogue in every run
+    chance = random.Random(41271)
     categories = [category["code"] for category in catalog.categories() if category["unit"] == "piece"]
     for _ in range(count):
         word = "".join(chance.choices(SYLLABLES, k=4))
@@ -68,7 +68,7 @@ def database(count: int) -> tuple[str, float]:
 
 def queries(count: int = 400) -> list[str]:
     """A seeded mix: frequent word, two words, word and category, word and commune, prefix, rare word, no accent, typo."""
-    chance = random.Random(7)  # noqa: S311
+    chance = random.Random(7)
     kinds = {
         "q=bois": 10,
         "two": 20,
