@@ -82,6 +82,10 @@ def serve() -> None:
             connection_limit=1000,
             channel_timeout=20,
             asyncore_use_poll=True,
+            # Without a proxy that is known, what a client says of itself is not believed.
+            trusted_proxy=settings.trusted_proxy or None,
+            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"} if settings.trusted_proxy else set(),
+            clear_untrusted_proxy_headers=True,
             max_request_body_size=2**30,  # each request has its own, smaller limit, answered in the caller's words
             ident=None,
         )

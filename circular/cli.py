@@ -65,7 +65,9 @@ def migrate() -> None:
 @click.command()
 @click.option("--if-empty", is_flag=True, help="Do nothing when there are listings already.")
 def seed(if_empty: bool) -> None:
-    """Load the demonstration data: real places, made-up stock."""
+    """Load the demonstration data: real places, made-up stock. Refused in production."""
+    if not settings.get().demo:
+        sys.exit("This is made-up stock, and CIRCULAR_MODE is production: import the town's own files instead.")
     _open()
     if if_empty and db.value("SELECT 1 FROM listing LIMIT 1"):
         click.echo("There are listings already: kept as they are.")
@@ -75,7 +77,7 @@ def seed(if_empty: bool) -> None:
 
 
 @click.command(name="import")
-@click.argument("kind", type=click.Choice(["places", "listings", "projects"]))
+@click.argument("kind", type=click.Choice(["places", "listings", "projects", "categories", "communes", "sites"]))
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would happen.")
 def import_(kind: str, file: Any, dry_run: bool) -> None:
@@ -85,6 +87,9 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
         "listings": lambda: imports.import_listings(ROOT, file, dry_run=dry_run, progress=_progress),
         "places": lambda: imports.import_places(file, dry_run=dry_run),
         "projects": lambda: imports.import_projects(file, dry_run=dry_run),
+        "categories": lambda: imports.import_categories(file, dry_run=dry_run),
+        "communes": lambda: imports.import_communes(file, dry_run=dry_run),
+        "sites": lambda: imports.import_sites(file, dry_run=dry_run),
     }
     try:
         report = loaders[kind]()

@@ -37,6 +37,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     threads: int = 4
+    trusted_proxy: str = ""
     background: bool = True
     default_locale: str = "fr"
     timezone: str = "America/Martinique"
