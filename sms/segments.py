@@ -36,19 +36,16 @@ class Measure(NamedTuple):
 
 def septets(text: str) -> int | None:
     """The length of `text` in septets, or None when a character of it is not in GSM 03.38."""
-    total = 0
-    for c in text:
-        if c in BASIC:
-            total += 1
-        elif c in EXTENSION:
-            total += 2
-        else:
-            return None
-    return total
+    beyond = set(text) - BASIC
+    if beyond - EXTENSION:
+        return None
+    return len(text) + sum(text.count(c) for c in beyond)
 
 
 def fit(text: str) -> str:
     """`text` in GSM 03.38 alone: è é ù ì ò à ñ ü… stay, ç ê œ ’ « become c e oe ' ", the rest its nearest or `?`."""
+    if BASIC.issuperset(text) and "\r" not in text:
+        return text
     return "".join(_nearest(c) for c in unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
