@@ -231,18 +231,19 @@ def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
             "SELECT id, recipient, text, kind, attempts, created_at, CASE WHEN state = 'unknown' THEN 1 ELSE 0 END "
             "FROM outbound_message m "
             "WHERE state IN ('queued', 'unknown') AND next_attempt_at <= ? AND (gateway IS NULL OR gateway = ?) "
+            # What is pinned to another gateway (a conversation in a terminal) holds nobody up.
             "AND NOT EXISTS (SELECT 1 FROM outbound_message e WHERE e.recipient = m.recipient AND e.id < m.id "
-            "AND e.state IN ('queued', 'sending')) ORDER BY id LIMIT ?" + db.skip_locked(),
+            "AND e.state IN ('queued', 'sending') AND (e.gateway IS NULL OR e.gateway = ?)) ORDER BY id LIMIT ?"
+            + db.skip_locked(),
             _now(),
+            gateway,
             gateway,
             limit,
         )
         for row in found:
             db.run(
-                "UPDATE outbound_message SET state = 'sending', claimed_by = ?, attempts = attempts + 1, gateway = ? "
-                "WHERE id = ?",
+                "UPDATE outbound_message SET state = 'sending', claimed_by = ?, attempts = attempts + 1 WHERE id = ?",
                 worker,
-                gateway,
                 row[0],
             )
         return [Claimed(*row) for row in found]
@@ -251,8 +252,9 @@ def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
     """The provider took it. A receipt that came first counts now."""
     db.run(
-        "UPDATE outbound_message SET state = 'sent', provider_id = ?, cost = ?, sent_at = ?, claimed_by = NULL, "
-        "reason = '' WHERE id = ?",
+        "UPDATE outbound_message SET state = 'sent', gateway = ?, provider_id = ?, cost = ?, sent_at = ?, "
+        "claimed_by = NULL, reason = '' WHERE id = ?",
+        gateway,
         provider_id,
         cost,
         _now(),

@@ -70,7 +70,9 @@ class Sender:
         if done:
             with db.transaction():
                 for future in done:
-                    self._settle(self._flying.pop(future), future.result())
+                    self._settle(self._flying[future], _outcome(future))
+            for future in done:  # only now: had the marks been lost, the next round would make them again
+                del self._flying[future]
         free = self._hands - len(self._flying)
         if self._failures:
             free = 0 if self._flying or clock.now() < self._paused_until else 1
@@ -86,7 +88,7 @@ class Sender:
         self._pool.shutdown(wait=True)
         with db.transaction():
             for future, message in self._flying.items():
-                self._settle(message, future.result())
+                self._settle(message, _outcome(future))
         self._flying.clear()
 
     def _settle(self, message: messages.Claimed, outcome: Outcome) -> None:
@@ -114,3 +116,12 @@ class Sender:
         """1, 2, 4… up to LONGEST_PAUSE with a little chance in it, so that processes do not knock together."""
         wait = outcome.after if outcome.after is not None else min(LONGEST_PAUSE, 2.0 ** min(self._failures - 1, 10))
         return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, guards nothing
+
+
+def _outcome(future: Future[Outcome]) -> Outcome:
+    """What a gateway answered. One that raises, against its promise, may have sent: nobody knows."""
+    error = future.exception()
+    if error is not None:
+        log.error("a gateway broke its promise never to raise", exc_info=error)
+        return Unknown(type(error).__name__)
+    return future.result()

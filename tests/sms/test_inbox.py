@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from circular import db
+from circular import settings as configuration
 from sms import dialogue, inbox, segments
 from tests.sms.conversation import text
 from tests.town import JOSEPH, Town
@@ -172,6 +173,15 @@ def test_a_wrong_secret_looks_like_no_page(client: FlaskClient, path: str) -> No
     """404, and nothing is stored."""
     assert client.post(path, data=_form()).status_code == 404
     assert db.value("SELECT COUNT(*) FROM inbound_message") == 0
+
+
+def test_nobody_plays_the_provider_in_production(client: FlaskClient) -> None:
+    """The console's webhook is for the demo alone."""
+    production = {"CIRCULAR_MODE": "production", "SECRET_KEY": "k" * 20, "SMS_WEBHOOK_SECRET": "s" * 20}
+    client.application.config["CIRCULAR"] = configuration.load(production)
+
+    assert client.post(f"/sms/console/{'s' * 20}/inbound", data=_form()).status_code == 404
+    assert client.post(f"/sms/africastalking/{'s' * 20}/inbound", data=_form()).status_code == 200
 
 
 def test_a_form_that_no_provider_sends(client: FlaskClient) -> None:

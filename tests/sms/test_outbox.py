@@ -225,3 +225,42 @@ def test_the_worker_does_it_all(town: Town, client: FlaskClient, provider: Provi
     running.thread.join(10)
     assert provider.messages[0]["text"].startswith("Bonjour, ici Réemploi Lamentin")
     assert _states() == ["sent"]
+
+
+def test_a_terminal_s_conversation_holds_nobody_up(town: Town, client: FlaskClient, post: Post) -> None:
+    """A text pinned to the console, left behind by `flask sms try`, never stands before a real one."""
+    person = town.person()
+    with db.transaction():
+        messages.queue(person.person_id or 0, FABIOLA, "left behind", messages.ANSWER, "fr", gateway="console")
+
+    said = text(client, "bois")
+
+    assert post.round() == [said]
+
+
+def test_another_gateway_sends_what_the_first_could_not(town: Town, client: FlaskClient, post: Post) -> None:
+    """What waits is nobody's in particular: when the town changes its gateway, the new one sends it."""
+    text(client, "bois")
+    post.provider.mode = "500"
+    post.round()
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+        claimed = messages.claim("console", "worker-9", 1)
+
+    assert len(claimed) == 1
+
+
+def test_a_gateway_that_raises(town: Town, client: FlaskClient, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its promise broken, the text may have gone: it is unknown, and the others go on."""
+
+    def broken(_message: object) -> None:
+        raise RuntimeError("a bug")
+
+    text(client, "bois")
+    monkeypatch.setattr(post.sender.gateway, "send", broken)
+    post.round()
+    monkeypatch.undo()
+    said = text(client, "bois", JOSEPH)
+
+    assert post.round() == [said]
+    assert _states() == ["unknown", "sent"]
