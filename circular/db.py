@@ -13,6 +13,7 @@ What the nouns rely on, the same on both:
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import functools
@@ -175,10 +176,15 @@ def _turn_file() -> IO[bytes]:
     """The file by which processes take turns, opened once in each: a descriptor inherited by a fork would be one lock."""
     key = (os.getpid(), str(database.obj.database))
     if key not in _turn_files:
-        while _turn_files:
-            _turn_files.popitem()[1].close()
+        _close_turn_files()
         _turn_files[key] = _lock_file("turn").open("ab")
     return _turn_files[key]
+
+
+@atexit.register
+def _close_turn_files() -> None:
+    while _turn_files:
+        _turn_files.popitem()[1].close()
 
 
 def _lock_file(name: str) -> pathlib.Path:

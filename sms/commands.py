@@ -26,6 +26,7 @@ LEAD_IN = frozenset(
     "JE J AI VEUX VOUDRAIS CHERCHE CHERCHER BESOIN D DE DU DES UN UNE LE LA LES MAN MWEN M KA AP CHACHE CHECHE BEZWEN I NEED "
     "WANT LOOKING FOR A AN THE SOME BUSCO QUIERO NECESITO PROCURO QUERO PRECISO UMA UNA EST CE QUE VOUS AVEZ Y IL N".split()
 )
+NUMBER_WORDS = frozenset(("N", "NO", "NUMERO", "ANNONCE", "CODE", "NIMEWO", "NUMBER"))
 GREETINGS = frozenset("BONJOUR BONSOIR SALUT BJR BONJOU BONSWA HELLO HI HOLA OLA".split())
 
 
@@ -58,6 +59,8 @@ def parse(text: str, context: str = "none") -> Command:
     if not core:
         asks = text.strip() in ("?", "") or set(tokens) & GREETINGS
         return Command("help", {"greeting": bool(tokens) or not text.strip()} if asks else {})
+    if core[0] in NUMBER_WORDS and len(core) > 1 and all(_is_number(token) for token in core[1:]):
+        core = core[1:]  # n° 41271
     keyword = INDEX.get(core[0])
     language = _language(keyword)
     if len(core) == 1 and keyword and keyword[0] in ("stop", "start"):
@@ -139,7 +142,7 @@ def _command(intent: str, rest: list[str], language: str | None) -> Command | No
 
 
 def _reserve(rest: list[str], language: str | None) -> Command | None:
-    rest = [token for token in rest if token not in ("X", "LE", "LA", "N", "NO", "NUMERO")]
+    rest = [token for token in rest if token not in NUMBER_WORDS | {"X", "LE", "LA"}]
     rest = [token[1:] if re.fullmatch(r"X[0-9.]+", token) else token for token in rest]
     numbers = [token for token in rest if _is_number(token)]
     if not rest:
