@@ -497,7 +497,10 @@ def _check_dimensions(fields: Fields) -> None:
     value = fields.raw("dimensions", "{}")
     if isinstance(value, str):
         value = dict(pair.partition("=")[::2] for pair in value.replace(";", " ").split())
+    if value is MISSING:
+        return
     if not isinstance(value, Mapping):
+        fields.errors.add("dimensions", "dimensions", names=", ".join(DIMENSIONS))
         return
     dimensions: dict[str, int] = {}
     for name, given in value.items():

@@ -262,19 +262,32 @@ def _native(statement: str, sqlite: bool) -> str:
     return statement if sqlite else statement.replace("?", "%s")
 
 
+def _storable(params: tuple[object, ...]) -> tuple[object, ...]:
+    """Parameters without what an engine cannot take in a text: NUL (PostgreSQL) and half a surrogate pair (both).
+
+    What is kept was cleaned before (`text.clean`); this is for what people look up: no code or key holds either.
+    """
+    if any(type(param) is str and ("\0" in param or not param.isascii()) for param in params):
+        return tuple(
+            param.replace("\0", "").encode("utf-8", "ignore").decode() if isinstance(param, str) else param
+            for param in params
+        )
+    return params
+
+
 def run(statement: str, *params: object) -> int:
     """Execute one statement (`?` marks a parameter); the number of rows that it touched."""
-    return int(database.execute_sql(_native(statement, is_sqlite()), params).rowcount)
+    return int(database.execute_sql(_native(statement, is_sqlite()), _storable(params)).rowcount)
 
 
 def rows(statement: str, *params: object) -> list[tuple[Any, ...]]:
     """Every row of a query, as tuples."""
-    return database.execute_sql(_native(statement, is_sqlite()), params).fetchall()  # type: ignore[no-any-return]
+    return database.execute_sql(_native(statement, is_sqlite()), _storable(params)).fetchall()  # type: ignore[no-any-return]
 
 
 def row(statement: str, *params: object) -> tuple[Any, ...] | None:
     """The first row of a query, or None."""
-    return database.execute_sql(_native(statement, is_sqlite()), params).fetchone()  # type: ignore[no-any-return]
+    return database.execute_sql(_native(statement, is_sqlite()), _storable(params)).fetchone()  # type: ignore[no-any-return]
 
 
 def value(statement: str, *params: object) -> Any:
@@ -285,7 +298,7 @@ def value(statement: str, *params: object) -> Any:
 
 def dicts(statement: str, *params: object) -> list[dict[str, Any]]:
     """Every row of a query, as dicts by column name."""
-    cursor = database.execute_sql(_native(statement, is_sqlite()), params)
+    cursor = database.execute_sql(_native(statement, is_sqlite()), _storable(params))
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 
