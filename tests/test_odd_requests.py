@@ -18,7 +18,8 @@ PATHS = [
 QUERIES = [
     "/api/v1/listings?q={}", "/api/v1/listings?cursor={}", "/api/v1/listings?near={}", "/api/v1/listings?commune={}",
     "/api/v1/listings?min_quantity={}", "/api/v1/listings?available_on={}", "/api/v1/listings?limit={}",
-    "/api/v1/projects?q={}", "/api/v1/places?cursor={}", "/api/v1/reservations?pickup_code={}", "/api/v1/reservations?cursor={}",
+    "/api/v1/projects?q={}", "/api/v1/places?cursor={}", "/api/v1/reservations?pickup_code={}",
+    "/api/v1/reservations?cursor={}",
     "/?q={}", "/?cursor={}", "/?lang={}", "/?category={}", "/lieux?cursor={}", "/projets?limit={}",
 ]  # fmt: skip
 
