@@ -151,11 +151,27 @@ def refusal_for(error: BaseException | None) -> Refusal | None:
 def transaction() -> Iterator[None]:
     """All or nothing; inside another one, a savepoint. Takes the writers' turn first (see the module)."""
     if database.in_transaction():
-        with database.atomic():
+        with _savepoint():
             yield
     else:
         with _writers_turn(), database.atomic():
             yield
+
+
+@contextlib.contextmanager
+def _savepoint() -> Iterator[None]:
+    """A part of the running transaction, all or nothing. The innermost of one name is meant, so one name will do.
+
+    peewee makes up a name each time, and the engine compiles each: 42 µs a savepoint against 12.
+    """
+    run("SAVEPOINT part")
+    try:
+        yield
+        run("RELEASE SAVEPOINT part")
+    except BaseException:
+        run("ROLLBACK TO SAVEPOINT part")
+        run("RELEASE SAVEPOINT part")
+        raise
 
 
 @contextlib.contextmanager
