@@ -86,7 +86,9 @@ def serve() -> None:
             trusted_proxy=settings.trusted_proxy or None,
             trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"} if settings.trusted_proxy else set(),
             clear_untrusted_proxy_headers=True,
-            max_request_body_size=2**30,  # each request has its own, smaller limit, answered in the caller's words
+            # The largest that any door reads (an import). Each request has its own limit, answered in the caller's words;
+            # what is larger than this is not even kept on the disk.
+            max_request_body_size=65 * 1024 * 1024,
             ident=None,
         )
     except OSError as error:

@@ -48,7 +48,7 @@ OURS, REFERENCE, SECOND = _free_ports(3)
 
 
 class Figure(NamedTuple):
-    """A line of the table. `spoilt` says why the ratio proves nothing, or not as much as the aim asks."""
+    """A line of the table. `spoilt` says why the ratio proves nothing, `short` why it misses the aim all the same."""
 
     what: str
     ours: str
@@ -58,13 +58,14 @@ class Figure(NamedTuple):
     aim: float
     more_is_better: bool = True
     spoilt: str = ""
+    short: str = ""
 
     @property
     def verdict(self) -> str:
         sign = 1 if self.more_is_better else -1
         if self.spoilt or sign * self.ratio < sign * self.floor:
             return f"MISSED {self.spoilt}".strip()
-        return "aim" if sign * self.ratio >= sign * self.aim else "floor"
+        return f"floor {self.short}".strip() if self.short or sign * self.ratio < sign * self.aim else "aim"
 
 
 class Bench:
@@ -113,6 +114,18 @@ class Bench:
         assert set(result["statuses"]) == {status}, result
         assert reading or result["sent"] < len(requests) - cut, "not enough requests for the whole time"
         return result
+
+    def in_turn(self, **entrants: tuple[int, list[Any]]) -> dict[str, dict[str, Any]]:
+        """Load each (port, requests) in turn, three times round, so that a busy moment of the machine hits them all; the
+        median of each.
+        """
+        rounds = [
+            {name: self.load(port, requests, seconds=self.seconds / 3) for name, (port, requests) in entrants.items()}
+            for _ in range(3)
+        ]
+        return {
+            name: sorted((one[name] for one in rounds), key=lambda result: result["per_second"])[1] for name in entrants
+        }
 
 
 def _generate(plan: dict[str, Any]) -> dict[str, Any]:
@@ -191,25 +204,27 @@ def searching(bench: Bench, sizes: dict[int, str]) -> None:
             corrected = sum(map(bool, _found(OURS, [path for _, path, *_ in typos])))
             answered = [statistics.mean(_found(OURS if path is ours else REFERENCE, [one[1] for one in path[:100]]))
                         for path in (ours, theirs)]  # fmt: skip
-            hello = [bench.load(REFERENCE, [_get("/hello")])["per_second"]]
-            same = [bench.load(REFERENCE, [_get(f"/search?{query}") for query in filtered])["per_second"]]
-            page = bench.load(OURS, pages)["per_second"]
-            same.append(bench.load(REFERENCE, [_get(f"/search?{query}") for query in filtered])["per_second"])
-            lean = bench.load(REFERENCE, [_get(f"/lean?{query}") for query in filtered])["per_second"]
-            whole, whole_reference = bench.load(OURS, ours), bench.load(REFERENCE, theirs)
-            plain, typo = bench.load(OURS, exact)["per_second"], bench.load(OURS, typos)["per_second"]
-            listing = bench.load(OURS, items)["per_second"]
-            hello.append(bench.load(REFERENCE, [_get("/hello")])["per_second"])
-        bare = statistics.mean(hello)
-        p50[count] = whole["p50"]
-        bench.rate(f"search page of 20, word + filter, {size}, vs reference", page, statistics.mean(same), 0.5, 0.8)
-        bench.rate(f"  the same vs a reference of ten bare columns, {size}", page, lean, 0.5, 0.8)
-        bench.rate(f"  the same vs hello, {size}", page, bare, 0.20, 0.35)
+            results = bench.in_turn(
+                hello=(REFERENCE, [_get("/hello")]),
+                page=(OURS, pages),
+                same=(REFERENCE, [_get(f"/search?{query}") for query in filtered]),
+                lean=(REFERENCE, [_get(f"/lean?{query}") for query in filtered]),
+                whole=(OURS, ours),
+                whole_reference=(REFERENCE, theirs),
+                listing=(OURS, items),
+                exact=(OURS, exact),
+                typo=(OURS, typos),
+            )
+        speed = {name: result["per_second"] for name, result in results.items()}
+        p50[count] = results["whole"]["p50"]
+        bench.rate(f"search page of 20, word + filter, {size}, vs reference", speed["page"], speed["same"], 0.5, 0.8)
+        bench.rate(f"  the same vs a reference of ten bare columns, {size}", speed["page"], speed["lean"], 0.5, 0.8)
+        bench.rate(f"  the same vs hello, {size}", speed["page"], speed["hello"], 0.20, 0.35)
         bench.rate(f"search, whole mix, {size} ({answered[0]:.0f} a page; reference {answered[1]:.0f})",
-                   whole["per_second"], whole_reference["per_second"], 0.5, 0.8)  # fmt: skip
-        bench.rate(f"typo vs exact query, {size} ({corrected} of {len(typos)} typos find something)", typo, plain, 0.4, 0.7,
-                   spoilt="" if corrected > len(typos) / 2 else "(most find nothing)")  # fmt: skip
-        bench.rate(f"listing, {size}, vs hello", listing, bare, 0.40, 0.65)
+                   speed["whole"], speed["whole_reference"], 0.5, 0.8)  # fmt: skip
+        bench.rate(f"typo vs exact query, {size} ({corrected} of {len(typos)} typos find something)", speed["typo"],
+                   speed["exact"], 0.4, 0.7, spoilt="" if corrected > len(typos) / 2 else "(most find nothing)")  # fmt: skip
+        bench.rate(f"listing, {size}, vs hello", speed["listing"], speed["hello"], 0.40, 0.65)
     small, *larger = p50
     for count in larger:
         bench.note(f"search, whole mix, p50 at {_name(count)} over {_name(small)}", f"{p50[count]:.1f} ms",
@@ -299,7 +314,7 @@ def reserving(bench: Bench, url: str) -> None:
     for name, result in (("1 process", single), ("2 processes", double)):
         p99, p50 = result["p99"], result["p50"]
         bench.note(f"its p99 over its p50, 8 connections, {name}", f"{p99:.0f} ms", f"{p50:.0f} ms", p99 / p50, 10,
-                   4 if p99 <= LONGEST_P99 else 0, more_is_better=False)  # fmt: skip
+                   4, more_is_better=False, short=f"(over {LONGEST_P99:.0f} ms)" if p99 > LONGEST_P99 else "")  # fmt: skip
 
 
 def _check_durable(url: str) -> None:
@@ -390,11 +405,16 @@ def _drain() -> None:
 
 # --- weight -----------------------------------------------------------------------------------------------------------
 def weighing(bench: Bench, count: int, url: str) -> None:
-    """Memory of the whole default process tree after load, and the time from start to the first 200."""
+    """Memory of the whole default process tree after load, and the time from start to the first 200.
+
+    As installed by default, without the driver of PostgreSQL, which peewee loads wherever it finds it.
+    """
+    driver = pathlib.Path(url.removeprefix("sqlite:///")).with_name("psycopg.py")
+    driver.write_text('raise ImportError("not in a default installation")')
     _open(url)
     requests = [_get(f"/api/v1/listings?{question.query}") for question in catalogue.questions()]
     db.close()
-    with bench.served(url) as process:
+    with bench.served(url, PYTHONPATH=str(driver.parent)) as process:
         bench.load(OURS, requests)
         tree = _tree(process)
         pss = sum(_kilobytes(f"/proc/{one}/smaps_rollup", "Pss:") for one in tree) / 1024
@@ -407,7 +427,10 @@ def weighing(bench: Bench, count: int, url: str) -> None:
                    more_is_better=False)  # fmt: skip
     times: dict[str, list[float]] = {"ours": [], "hello": []}
     for _ in range(6):  # the first of each compiles
-        for name, server in (("ours", bench.served(url, pinned=False)), ("hello", bench.referred(None, pinned=False))):
+        for name, server in (
+            ("ours", bench.served(url, pinned=False, PYTHONPATH=str(driver.parent))),
+            ("hello", bench.referred(None, pinned=False)),
+        ):
             start = time.perf_counter()
             with server:
                 times[name].append(time.perf_counter() - start)
@@ -451,17 +474,14 @@ def on_postgres(bench: Bench, count: int) -> None:
             query = ("SELECT l.id, l.code, l.title, l.description, l.quantity, l.unit FROM listing l WHERE l.tsv @@ "
                      "to_tsquery('simple', %s) AND l.status = 'published' ORDER BY l.id DESC LIMIT 20")  # fmt: skip
             words = ["'poutre' & 'xcbois'", "'planche' & 'xcbois'", "'porte' & 'xcbois'", "'tuile' & 'xcbois'"]
-            searches = _per_second(
-                1000, lambda: [raw.execute(query, [words[n % 4]]).fetchall() for n in range(1000)] and None
-            )
-        with bench.served(url):
+            searches = _per_second(1000, lambda: [raw.execute(query, [words[n % 4]]).fetchall() for n in range(1000)])
+        with bench.served(url), bench.referred(None):
             nouns = ("poutre", "planche", "porte", "tuile")
             pages = [_get(f"/api/v1/listings?q={noun}&category=bois") for noun in nouns]
             assert _found(OURS, [path for _, path, *_ in pages]) == [20] * 4
-            page = bench.load(OURS, pages)["per_second"]
+            results = bench.in_turn(hello=(REFERENCE, [_get("/hello")]), page=(OURS, pages))
+            page, hello = (results[name]["per_second"] for name in ("page", "hello"))
             speed = bench.load(OURS, _orders(url, codes, int(2500 * bench.seconds)), status="201")["per_second"]
-        with bench.referred(None):
-            hello = bench.load(REFERENCE, [_get("/hello")])["per_second"]
         db.close()
     bench.rate(f"PostgreSQL: search page of 20, {_name(count)}, vs hello", page, hello, 0.20, 0.35)
     bench.rate("PostgreSQL: the same vs raw queries, one connection", page, searches, 0.20, 0.35)

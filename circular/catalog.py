@@ -34,6 +34,7 @@ HAZARDS = ("asbestos", "lead", "termites", "treated_wood", "sharp", "dust")
 HAZARD_STATES = ("tested_clear", "none_declared", "unknown", "suspected", "declared")
 DIMENSIONS = ("length_mm", "width_mm", "height_mm", "thickness_mm", "diameter_mm")
 TITLE_LIMIT = 200
+EXTERNAL_ID_LIMIT = 120
 T = TypeVar("T")
 FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
 
@@ -534,11 +535,24 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     actor.require("staff")
     clean = check(values)
+    external_id = _check_external_id(values)
     if not actor.works_at(clean["place_id"]):
         raise Refusal("not_your_place", place=values.get("place"))
     with db.transaction():
-        code = _insert(clean, None, None)
-        return _must(code)
+        query = "SELECT 1 FROM listing WHERE place_id = ? AND external_id = ?"
+        if external_id and db.value(query, clean["place_id"], external_id):
+            errors = FieldErrors()
+            errors.add("external_id", "code_taken")
+            errors.refuse()
+        return _must(_insert(clean, None, external_id))
+
+
+def _check_external_id(values: Mapping[str, Any]) -> str | None:
+    """The town's own number of a listing, or None. Raises: Refusal("invalid")."""
+    fields = Fields({"external_id": values.get("external_id")})
+    fields.text("external_id", EXTERNAL_ID_LIMIT, default=None)
+    found: str | None = fields.done()["external_id"]
+    return found
 
 
 def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) -> str:
@@ -681,6 +695,10 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
             raise Refusal("withdrawn")
         if revision is not None and revision != found["revision"]:
             raise Refusal("stale")
+        if "external_id" in changes and _check_external_id(changes) != found["external_id"]:
+            errors = FieldErrors()
+            errors.add("external_id", "fixed")
+            errors.refuse()
         clean = check(changes, partial=True, unit=found["unit"])
         if "place_id" in clean and not actor.works_at(clean["place_id"]):
             raise Refusal("not_your_place", place=changes.get("place"))

@@ -20,6 +20,7 @@ from circular.text import clean
 MILLI = 1000
 MOST_MILLI = 10**12  # a thousand million units: above it a number is a slip, and sums stay far from 2^63
 MISSING = object()
+LAST_YEAR = 2200  # later is a slip, and dates are added to: hours of opening end in the year 9999
 
 
 class Fields:
@@ -168,14 +169,14 @@ def read_moment(value: Any, timezone: str, *, end_of_day: bool = False) -> datet
     """An aware UTC datetime from an aware datetime, RFC 3339 text, or a date in `timezone`; else None."""
     if isinstance(value, datetime):
         return value.astimezone(UTC) if value.tzinfo else None
+    if not str(value)[:4].isdigit() or not 1970 <= int(str(value)[:4]) <= LAST_YEAR:
+        return None
     zone = zoneinfo.ZoneInfo(timezone)
     try:
         if len(str(value)) == 10:
             edge = time(23, 59, 59) if end_of_day else time(0)
             return datetime.combine(date.fromisoformat(str(value)), edge, zone).astimezone(UTC)
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    if not 1970 <= moment.year <= 9000:
+    except (ValueError, OverflowError):
         return None
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)

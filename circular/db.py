@@ -239,7 +239,7 @@ class ProcessLock:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._handle: IO[bytes] | Any = None
+        self._handle: Any = None  # an open file, or a connection of PostgreSQL
 
     def acquire(self, wait: bool = False) -> bool:
         """Take the lock; False when another process has it (with `wait`, wait for it)."""
@@ -265,10 +265,21 @@ class ProcessLock:
             connection.close()
         return taken
 
+    def held(self) -> bool:
+        """True while the lock is ours: PostgreSQL lets go of it when its server restarts or the connection breaks."""
+        if self._handle is None or is_sqlite():
+            return self._handle is not None
+        try:
+            self._handle.execute("SELECT 1")
+        except Exception:  # whatever broke the connection, the lock went with it
+            return False
+        return True
+
     def release(self) -> None:
         """Let go; harmless when not held."""
         if self._handle is not None:
-            self._handle.close()
+            with contextlib.suppress(Exception):  # a connection that broke is let go all the same
+                self._handle.close()
             self._handle = None
 
 

@@ -96,6 +96,8 @@ def refusal_of(error: Exception) -> Refusal:
         return error
     if isinstance(error, HTTPException):
         return _http(error)
+    if isinstance(error, RecursionError):  # JSON nested thousands deep
+        return Refusal("bad_json")
     known = db.refusal_for(error)
     db.drop_broken_connection(error)
     if known is not None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
 
-from circular import clock, db
+from circular import clock, db, settings
 from circular.errors import Refusal
 
 ROLES = ("resident", "builder", "staff", "admin")
@@ -86,6 +86,14 @@ def normalize_phone(text: str) -> str:
     raise Refusal("bad_phone")
 
 
+def reachable_phone(text: str) -> str:
+    """The E.164 form of a mobile number to which this town sends. Raises: Refusal("bad_phone")."""
+    phone = normalize_phone(text)
+    if not phone.startswith(settings.get().sms_allowed_prefixes):
+        raise Refusal("bad_phone")
+    return phone
+
+
 def ensure(phone: str) -> int:
     """The id of the person with this E.164 number, made when first met. Call inside a transaction."""
     found = db.value("SELECT id FROM person WHERE phone = ?", phone)
@@ -105,13 +113,19 @@ def whose(actor: Actor, phone: str | None) -> int:
         return actor.person_id
     if actor.role not in ("staff", "admin"):
         raise Refusal("phone_not_allowed")
-    return ensure(normalize_phone(phone))
+    return ensure(reachable_phone(phone))
 
 
 def language(person_id: int, default: str) -> str:
     """The language to write to somebody in: chosen, else shown by their words, else `default`."""
     found = db.row("SELECT language, shown_language FROM person WHERE id = ?", person_id)
     return (found and (found[0] or found[1])) or default
+
+
+def chosen_language(person_id: int) -> str | None:
+    """The language that somebody chose, which their words do not change."""
+    found: str | None = db.value("SELECT language FROM person WHERE id = ?", person_id)
+    return found
 
 
 def choose_language(person_id: int, code: str) -> None:

@@ -228,15 +228,18 @@ def reserve_by_phone(
 
     def attempt() -> dict[str, Any]:
         with db.transaction():
-            limits.take(f"{door}:{visitor}", settings.get().web_reservations_per_hour, 3600)
-            person_id = people.ensure(people.normalize_phone(phone))
+            person_id = people.ensure(people.reachable_phone(phone))
             if people.is_opted_out(person_id):  # the pickup code could not reach them
                 raise Refusal("opted_out")
-            made = reserve(Actor(person_id, "resident", door), person_id, code, quantity, origin)
+            # The same form for another phone, lot or quantity (a shared computer, "back") is another request.
+            asked = f"{origin}:{person_id}:{code}:{quantity}"
+            made = reserve(Actor(person_id, "resident", door), person_id, code, quantity, asked)
             if not people.language(person_id, ""):  # after `reserve`: a listing is always locked before its person
                 people.note_shown_language(person_id, i18n.current())
             return made
 
+    with db.transaction():  # apart: a try that is refused counts all the same
+        limits.take(f"{door}:{visitor}", settings.get().web_reservations_per_hour, 3600)
     return db.retrying(attempt)
 
 
@@ -312,7 +315,7 @@ def cancel(actor: Actor, reference: str) -> dict[str, Any]:
         if found["state"] == "cancelled":
             return found
         _check_live(found)
-        _end(actor, found, "cancelled", "cancel")
+        _must_end(actor, found, "cancelled", "cancel")
         if found["person_id"] != actor.person_id:
             notices.tell(found["person_id"], "cancelled_by_place", title=found["title"], place=found["place_name"])
         return get(actor, reference)
@@ -353,9 +356,13 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     if taken > found["quantity"]:
         raise Refusal("more_than_reserved", reserved=catalog.amount(found["quantity"]), unit=found["unit"])
     state = "picked_up" if taken == found["quantity"] else "partly_picked_up"
-    db.run("UPDATE listing SET quantity = quantity - ? WHERE id = ?", taken, found["listing_id"])
+    _must_end(actor, found, state, "pick_up", quantity=taken)
     db.run("UPDATE reservation SET picked_quantity = ? WHERE id = ?", taken, found["id"])
-    _end(actor, found, state, "pick_up", quantity=taken)
+    # A new revision: whoever counted the stock before the hand-over must look again.
+    db.run(
+        "UPDATE listing SET quantity = quantity - ?, revision = revision + 1, updated_at = ? WHERE id = ?",
+        taken, _now(), found["listing_id"],
+    )  # fmt: skip
     notices.tell(
         found["person_id"], state, title=found["title"], quantity=taken, unit=found["unit"], place=found["place_name"]
     )
@@ -375,8 +382,8 @@ def expire(limit: int = 500) -> int:
         system = Actor(None, "system", "cli")
         for reservation_id, person_id, listing_id in lapsed:
             title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-            _end(system, {"id": reservation_id}, "expired", "expire")
-            notices.tell(person_id, "expired", title=title, code=code)
+            if _end(system, {"id": reservation_id}, "expired", "expire"):
+                notices.tell(person_id, "expired", title=title, code=code)
         return len(lapsed)
 
 
@@ -395,8 +402,8 @@ def withdraw_listing(actor: Actor, code: str) -> None:
             _now(),
         )
         for hold in holds:
-            _end(actor, hold, "cancelled", "withdraw")
-            notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
+            if _end(actor, hold, "cancelled", "withdraw"):
+                notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
 
 
 def events(reservation_id: int) -> list[dict[str, Any]]:
@@ -412,9 +419,21 @@ def _check_live(found: Mapping[str, Any]) -> None:
         raise Refusal("already_ended", state=found["state"], pin=found["pickup_code"])
 
 
-def _end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> None:
-    db.run("UPDATE reservation SET state = ?, ended_at = ? WHERE id = ?", state, _now(), found["id"])
-    _log(found["id"], actor, verb, **facts)
+def _end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> bool:
+    """End a live reservation and log it; False when somebody (a sweep of lapsed holds) was faster."""
+    ended = db.run(
+        "UPDATE reservation SET state = ?, ended_at = ? WHERE id = ? AND state IN ('held', 'prepared')",
+        state, _now(), found["id"],
+    )  # fmt: skip
+    if ended:
+        _log(found["id"], actor, verb, **facts)
+    return bool(ended)
+
+
+def _must_end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> None:
+    """Raises: Refusal("already_ended") when somebody was faster."""
+    if not _end(actor, found, state, verb, **facts):
+        raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
 
 
 def _log(reservation_id: int, actor: Actor, verb: str, **facts: object) -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
+import re
 import urllib.parse
 import zoneinfo
 from collections.abc import Mapping
 
+import opening_hours
 from dotenv import dotenv_values
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -47,7 +49,7 @@ class Settings:
     resident_max_holds: int = 3
     builder_max_holds: int = 2000
     writes_per_minute: int = 20_000
-    web_reservations_per_hour: int = 30
+    web_reservations_per_hour: int = 120
     sms_gateway: str = "console"
     sms_webhook_secret: str = DEMO_SECRET
     sms_sender: str = ""
@@ -111,6 +113,11 @@ def _validate(s: Settings) -> None:
         zoneinfo.ZoneInfo(s.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         _check("TIMEZONE", False, "an IANA zone such as America/Martinique", s.timezone)
+    _check("COUNTRY", _hours_work("24/7", s.country), "an ISO country such as FR", s.country)
+    hours = s.default_opening_hours
+    _check("DEFAULT_OPENING_HOURS", _hours_work(hours, s.country), "OpenStreetMap syntax: Mo-Sa 09:00-17:00", hours)
+    plain = re.fullmatch(r"[A-Za-z0-9._~-]+", s.sms_webhook_secret) is not None
+    _check("SMS_WEBHOOK_SECRET", plain, "letters, digits and - . _ ~ alone, as it is part of an address", "others")
     for prefix in s.sms_allowed_prefixes:
         _check("SMS_ALLOWED_PREFIXES", prefix[0] == "+" and prefix[1:].isdigit(), "prefixes such as +596", prefix)
     if s.africastalking_api_url:
@@ -121,11 +128,20 @@ def _validate(s: Settings) -> None:
     if s.sms_gateway == "africastalking":
         _check("AFRICASTALKING_API_KEY", bool(s.africastalking_api_key), "a key, as SMS_GATEWAY=africastalking", "")
     if s.mode == "production":
+        _check("SMS_GATEWAY", s.sms_gateway != "console", "a real gateway in production", s.sms_gateway)
         for name in ("secret_key", "sms_webhook_secret"):
             strong = len(getattr(s, name)) >= 16 and getattr(s, name) != DEMO_SECRET
             _check(
                 name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one"
             )
+
+
+def _hours_work(hours: str, country: str) -> bool:
+    try:
+        opening_hours.OpeningHours(hours, country=country)
+    except Exception:  # its errors are the extension module's own; any of them means that it cannot read this
+        return False
+    return True
 
 
 _active: list[Settings] = []

@@ -243,6 +243,7 @@ def _stop(turn: Turn, _args: dict[str, Any]) -> Answer:
 
 
 def _start(turn: Turn, _args: dict[str, Any]) -> Answer:
+    messages.cancel_unsent(turn.person_id)  # what a worker was just about to queue when STOP came
     people.opt_in(turn.person_id)
     return Answer(replies.render("start_done", turn.language), {})
 

@@ -48,28 +48,35 @@ def _handle(message: messages.Pending) -> None:
         messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
         return
     received = limits.count(f"sms:{person_id}", FLOOD_WINDOW)
-    if received > FLOOD_LIMIT and command.intent not in ("stop", "start"):
+    back = command.intent == "start" and people.is_opted_out(person_id) and received <= 2 * FLOOD_LIMIT
+    freeing = command.intent == "stop" or back  # STOP is always obeyed; STOP and START in turn cost no endless replies
+    if received > FLOOD_LIMIT and not freeing:
         if limits.count(f"flood:{person_id}", FLOOD_WINDOW) == 1:
             minutes = -(-limits.remaining(FLOOD_WINDOW) // 60)
             _reply(message, person_id, phone, replies.render("flood", language, minutes=str(minutes)), language)
         messages.mark_inbound(message.id, "ignored", reason="flooding", person_id=person_id, intent=command.intent)
         return
-    if command.language and command.language != language:
-        people.note_shown_language(person_id, command.language)
-        language = people.language(person_id, chosen.default_locale)
+    if command.language and not people.chosen_language(person_id):
+        language = command.language
     turn = dialogue.Turn(person_id, language, f"sms:{message.gateway}:{message.external_id}", shown)
     said = dialogue.answer(turn, command)
+    if command.language:  # after the answer: a listing is always locked before its person
+        people.note_shown_language(person_id, command.language)
     if said.shown is not None:
         messages.keep_shown(person_id, said.shown)
-    _reply(message, person_id, phone, said.text, people.language(person_id, language))
+    last = command.intent == "stop"
+    _reply(message, person_id, phone, said.text, people.language(person_id, language), last=last)
     messages.mark_inbound(
         message.id, "handled", person_id=person_id, intent=command.intent, language=command.language or ""
     )
 
 
-def _reply(message: messages.Pending, person_id: int, phone: str, text: str, language: str) -> None:
+def _reply(
+    message: messages.Pending, person_id: int, phone: str, text: str, language: str, *, last: bool = False
+) -> None:
     pinned = "console" if message.gateway == "console" else None  # a terminal's conversation never costs a real SMS
-    messages.queue(person_id, phone, text, messages.ANSWER, language, in_reply_to=message.id, gateway=pinned)
+    kind = messages.LAST if last else messages.ANSWER
+    messages.queue(person_id, phone, text, kind, language, in_reply_to=message.id, gateway=pinned)
 
 
 def _postpone(message: messages.Pending) -> None:

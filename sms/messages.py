@@ -27,6 +27,11 @@ KEPT_CHARACTERS = 480  # three segments' worth; a longer message is cut and flag
 RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
 GIVE_UP_AFTER = timedelta(hours=48)
 ANSWER, NOTICE = "answer", "notice"  # what somebody asked for, and what nobody asked for
+LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
+UNWANTED = (
+    "kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
+    "AND p.opted_out_at IS NOT NULL)"
+)
 
 
 class InboundMessage(db.Table):
@@ -273,7 +278,8 @@ def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str 
 def mark_for_retry(message_id: int, reason: str, seconds: float) -> None:
     """The provider did not take it: try again in `seconds`."""
     db.run(
-        "UPDATE outbound_message SET state = 'queued', claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
+        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'queued' END, "
+        "claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
         reason,
         _now() + int(seconds * 1000),
         message_id,
@@ -282,10 +288,11 @@ def mark_for_retry(message_id: int, reason: str, seconds: float) -> None:
 
 def mark_unknown(message: Claimed, reason: str) -> None:
     """The provider may have taken it. What somebody asked for is sent once more after two minutes, the rest is not."""
-    once_more = message.kind == ANSWER and not message.was_unknown
+    once_more = message.kind != NOTICE and not message.was_unknown
     again = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else 2**62
     db.run(
-        "UPDATE outbound_message SET state = 'unknown', claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
+        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'unknown' END, "
+        "claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
         reason,
         again,
         message.id,
@@ -324,8 +331,8 @@ def give_back(worker: str) -> int:
     """Queue again what a worker that died had claimed (an answer may arrive twice, never not at all); how many."""
     with db.transaction():
         return db.run(
-            "UPDATE outbound_message SET state = 'queued', claimed_by = NULL, reason = 'worker_died', "
-            "next_attempt_at = 0 WHERE state = 'sending' AND claimed_by = ?",
+            f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'queued' END, "
+            "claimed_by = NULL, reason = 'worker_died', next_attempt_at = 0 WHERE state = 'sending' AND claimed_by = ?",
             worker,
         )
 

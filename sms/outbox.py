@@ -24,16 +24,25 @@ log = logging.getLogger(__name__)
 def tell_notices(limit: int = 50) -> int:
     """Write the texts of notices that nobody has told yet; how many notices were dealt with."""
     with db.transaction():
+        if not db.try_name("notices"):  # another worker tells: two would tell one person's out of order
+            return 0
         batch = notices.untold(limit)
         for notice in batch:
-            person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
-            if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
-                language = people.language(notice.person_id, settings.get().default_locale)
-                kind = messages.ANSWER if notice.kind == "reserved" else messages.NOTICE
-                text = _words(notice, language)
-                messages.queue(notice.person_id, person[0], text, kind, language, notice_id=notice.id)
+            try:
+                with db.transaction():
+                    _tell(notice)
+            except Exception:  # one notice without words holds nobody up; it is logged and let go
+                log.exception("notice %s could not be told", notice.id)
             notices.mark_told(notice.id)
     return len(batch)
+
+
+def _tell(notice: notices.Untold) -> None:
+    person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
+    if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
+        language = people.language(notice.person_id, settings.get().default_locale)
+        kind = messages.ANSWER if notice.kind == "reserved" else messages.NOTICE
+        messages.queue(notice.person_id, person[0], _words(notice, language), kind, language, notice_id=notice.id)
 
 
 def _words(notice: notices.Untold, language: str) -> str:
@@ -102,20 +111,23 @@ class Sender:
             if isinstance(outcome, Failed) and outcome.opt_out:
                 people.opt_out_phone(message.recipient)
         else:
-            self._pause(outcome)
-            messages.mark_for_retry(message.id, outcome.reason, self._seconds(outcome))
             log.warning("%s: %s; trying again", self.gateway.name, outcome.reason)
-            return
+            if outcome.everybody:
+                self._pause(outcome)
+                messages.mark_for_retry(message.id, outcome.reason, _seconds(outcome, self._failures))
+                return
+            messages.mark_for_retry(message.id, outcome.reason, _seconds(outcome, message.attempts + 1))
         self._failures = 0
 
     def _pause(self, outcome: Retry) -> None:
         self._failures += 1
-        self._paused_until = clock.later(self._seconds(outcome))
+        self._paused_until = clock.later(_seconds(outcome, self._failures))
 
-    def _seconds(self, outcome: Retry) -> float:
-        """1, 2, 4… up to LONGEST_PAUSE with a little chance in it, so that processes do not knock together."""
-        wait = outcome.after if outcome.after is not None else min(LONGEST_PAUSE, 2.0 ** min(self._failures - 1, 10))
-        return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, guards nothing
+
+def _seconds(outcome: Retry, failures: int) -> float:
+    """1, 2, 4… up to LONGEST_PAUSE with a little chance in it, so that processes do not knock together."""
+    wait = outcome.after if outcome.after is not None else min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
+    return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, guards nothing
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:

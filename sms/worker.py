@@ -27,6 +27,7 @@ class Worker:
         self.thread = threading.Thread(target=self.run, name="worker", daemon=True)
         self._lock = _free_slot()
         self._chores_at = 0.0
+        self._name_checked_at = 0.0
         gateway = gateways.build(settings.get())
         self.sender = outbox.Sender(gateway, self._lock.name, wake)
 
@@ -36,6 +37,7 @@ class Worker:
         while not self.stopped.is_set():
             try:
                 db.connect()
+                self._keep_name()
                 if not orphans_seen_to:
                     messages.give_back(self._lock.name)  # we hold the name: whoever had it before is dead
                     orphans_seen_to = True
@@ -49,6 +51,19 @@ class Worker:
         self.sender.close()
         self._lock.release()
         db.close()
+
+    def _keep_name(self) -> None:
+        """Make sure, once a second, that the name is still ours; take it again when the database's server restarted.
+
+        Raises: RuntimeError when another worker has it by now: nothing is claimed under a name that is not ours.
+        """
+        if time.monotonic() < self._name_checked_at + 1:
+            return
+        if not self._lock.held():
+            self._lock.release()
+            if not self._lock.acquire():
+                raise RuntimeError(f"{self._lock.name} is held by another worker")
+        self._name_checked_at = time.monotonic()
 
     def step(self) -> int:
         """One round; how much there was to do."""

@@ -143,6 +143,10 @@ def test_the_server_of_the_database_restarts(
     with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'town\\_%'")
 
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/readyz").status_code == 200  # the one that found out opened the way
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE 'town\\_%'")
     first = client.get("/api/v1/listings")
     second = client.get("/api/v1/listings")
 

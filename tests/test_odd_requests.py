@@ -94,3 +94,11 @@ def test_odd_files(town: Town, client: FlaskClient, content: bytes) -> None:
         "/api/v1/listings/import", data={"file": (io.BytesIO(content), "x.csv")}, headers=town.token("admin")
     )
     assert response.status_code == 422, response.text
+
+
+def test_json_nested_without_end(town: Town, client: FlaskClient) -> None:
+    """Sixty thousand brackets are no JSON."""
+    response = client.post(
+        "/api/v1/listings", data="[" * 60_000, content_type="application/json", headers=town.token("admin")
+    )
+    assert (response.status_code, response.json["code"]) == (400, "bad_json")

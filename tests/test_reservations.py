@@ -321,3 +321,71 @@ def test_importing_again_what_was_given_away(town: Town) -> None:
     assert (load("5"), town.available(code)) == ("unchanged", 3)
     assert (load("4"), town.available(code)) == ("updated", 4)
     assert (load("4"), town.available(code)) == ("unchanged", 4)
+
+
+def test_a_hand_over_is_a_new_revision(town: Town) -> None:
+    """Whoever counted the stock before it must look again."""
+    listing = town.listing(quantity=10)
+    made = town.reserve(town.person(), listing["code"], 4)
+    reservations.pick_up(town.staff, made["reference"], made["pickup_code"])
+
+    with refused("stale"):
+        catalog.revise(town.staff, listing["code"], {"quantity": 12}, listing["revision"])
+
+
+def test_a_sweep_that_comes_between(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hold that a sweep has ended meanwhile is not handed over too: one end, one word about it."""
+    made = town.reserve(town.person(), town.listing(quantity=5)["code"], 2)
+    real = reservations._check_live
+
+    def sweep_first(found: dict[str, object]) -> None:
+        real(found)
+        db.run("UPDATE reservation SET state = 'expired' WHERE id = ?", found["id"])
+
+    monkeypatch.setattr(reservations, "_check_live", sweep_first)
+    with refused("already_ended"):
+        reservations.pick_up(town.staff, made["reference"], made["pickup_code"])
+
+    assert notices.untold(9) == []
+    assert catalog.amount(catalog.get(made["listing"])["quantity"]) == 5
+
+
+def test_the_same_form_for_somebody_else(town: Town) -> None:
+    """A shared computer: the form sent again with another phone or lot is another reservation."""
+    first, second = town.listing(title="Porte")["code"], town.listing(title="Volet")["code"]
+
+    made = [
+        reservations.reserve_by_phone(phone, code, quantity, "web:form", visitor="1")
+        for phone, code, quantity in ((FABIOLA, first, "1"), (JOSEPH, second, "4"), (FABIOLA, first, "1"))
+    ]
+
+    assert [found["listing"] for found in made] == [first, second, first]
+    assert made[0]["reference"] == made[2]["reference"]
+    assert made[0]["person_id"] != made[1]["person_id"]
+
+
+def test_tries_that_are_refused_count(town: Town) -> None:
+    """Asking about other people's numbers has an end."""
+    settings.use(settings.load({"DATABASE_URL": settings.get().database_url, "WEB_RESERVATIONS_PER_HOUR": "2"}))
+    code = town.listing(quantity=1)["code"]
+
+    for _ in range(2):
+        with refused("sold_out"):
+            reservations.reserve_by_phone(FABIOLA, code, "9", "web:x", visitor="1")
+    with refused("too_many_requests"):
+        reservations.reserve_by_phone(FABIOLA, code, "1", "web:y", visitor="1")
+
+
+def test_a_phone_that_we_never_write_to(town: Town) -> None:
+    """Nothing is held for a number that no text of ours reaches."""
+    with refused("bad_phone"):
+        reservations.reserve_by_phone("+1 202 555 0123", town.listing()["code"], "1", "web:x", visitor="1")
+
+
+@pytest.mark.parametrize("date", ["9999-12-31", "9999-06-01", "2500-01-01T00:00:00Z", "0001-01-01"])
+def test_dates_that_are_slips(town: Town, date: str) -> None:
+    """The year 9999 is refused as a date, not stored to break things later."""
+    with refused("invalid") as caught:
+        town.listing(available_until=date)
+
+    assert set(caught.value.facts["errors"]) == {"available_until"}

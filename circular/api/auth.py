@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -42,10 +44,14 @@ def idempotency_key() -> str | None:
     return request.headers.get("Idempotency-Key", "").strip()[:255] or None
 
 
-def origin(who: Actor) -> str:
-    """The name of this request in the noun's log: the same for a repeat with the same Idempotency-Key."""
+def origin(who: Actor, body: Any) -> str:
+    """The name of this request in the noun's log: the same for a repeat with the same Idempotency-Key and body, for ever
+    (first answers are forgotten after two days; a key used again for something else is then another request).
+    """
     key = idempotency_key()
-    return f"api:{who.person_id}:{key}" if key else f"api:{uuid.uuid4()}"
+    if not key:
+        return f"api:{uuid.uuid4()}"
+    return f"api:{who.person_id}:{key}:{hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]}"
 
 
 def once(who: Actor, body: Any, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:

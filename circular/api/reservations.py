@@ -38,7 +38,7 @@ class Reservations(MethodView):
 
         def act() -> dict[str, Any]:
             person_id = people.whose(who, body.get("phone"))
-            made = reservations.reserve(who, person_id, body["listing"], body["quantity"], auth.origin(who))
+            made = reservations.reserve(who, person_id, body["listing"], body["quantity"], auth.origin(who, body))
             return writing.reservation(made, who)
 
         made = auth.once(who, body, act)

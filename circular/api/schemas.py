@@ -79,7 +79,7 @@ class ListingIn(Strict):
     opening_hours = _text("OpenStreetMap syntax, when other than the place's")
     lang = _choice(settings.LANGUAGES, default="fr")
     status = _choice(("draft", "published"), default="published")
-    external_id = _text("The town's own number: an import with it can be repeated", maxLength=80)
+    external_id = _text("The town's own number: an import with it can be repeated", maxLength=catalog.EXTERNAL_ID_LIMIT)
 
 
 class ListingOut(Schema):

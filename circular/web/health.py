@@ -26,6 +26,7 @@ def readyz() -> Response:
         pending = db.pending_migrations()
     except Exception as error:  # whatever it is, the answer is that it cannot work
         log.warning("not ready: %s", type(error).__name__)
+        db.drop_broken_connection(error)  # the next time asks by another one
         return _say("the database does not answer", 503)
     return _say("migrations are pending: run `flask migrate`", 503) if pending else _say("ok", 200)
 

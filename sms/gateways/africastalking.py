@@ -156,17 +156,14 @@ def _recipient(recipient: dict[str, object]) -> Outcome:
         return _refused(code)
     if code in _ACCEPTED or recipient.get("status") in ("Success", "Sent"):
         return Accepted(_word(recipient.get("messageId")), _word(recipient.get("cost")))
-    return Retry("the answer has a status that we do not know")
+    return Retry("the answer has a status that we do not know", everybody=False)
 
 
 def _refused(code: int) -> Outcome:
     reason = f"{code} {_REFUSED[code]}"
-    if code in (
-        402,
-        405,
-    ):  # a wrong SMS_SENDER, an empty account: nobody's text passes until a person mends it, none is lost
+    if code in (402, 405):  # a wrong SMS_SENDER, an empty account: nobody's text passes until a person mends it
         return Retry(reason, after=ASK_A_PERSON)
-    return Retry(reason) if code >= 500 else Failed(reason, opt_out=code == 406)
+    return Retry(reason, everybody=False) if code >= 500 else Failed(reason, opt_out=code == 406)
 
 
 def _word(value: object) -> str | None:

@@ -68,10 +68,14 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Not taken, and worth another try: in `after` seconds, or when the caller's own back-off says."""
+    """Not taken, and worth another try: in `after` seconds, or when the caller's own back-off says.
+
+    `everybody`: no other text would pass either (no connection, an empty account). False: this recipient's alone.
+    """
 
     reason: str
     after: float | None = None
+    everybody: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,3 +242,17 @@ def test_405_says_what_is_allowed(client: FlaskClient) -> None:
 def test_unknown_address(client: FlaskClient) -> None:
     """A problem, not a page."""
     problem(client.get("/api/v1/nothing"), 404, "no_such_page")
+
+
+def test_the_town_s_own_number(town: Town, client: FlaskClient) -> None:
+    """It is kept, so that an import finds the lot again; it is one lot's alone and stays."""
+    staff = town.token("staff", "la-sphere")
+
+    made = client.post(URL, json={**PLANK, "external_id": "X1"}, headers=staff)
+
+    assert made.json["external_id"] == "X1"
+    twice = problem(client.post(URL, json={**PLANK, "external_id": "X1"}, headers=staff), 422, "invalid")
+    assert set(twice["errors"]) == {"external_id"}
+    path, any_revision = f"{URL}/{made.json['code']}", {**staff, "If-Match": "*"}
+    assert client.patch(path, json={"external_id": "X1"}, headers=any_revision).status_code == 200
+    problem(client.patch(path, json={"external_id": "X2"}, headers=any_revision), 422, "invalid")

@@ -131,3 +131,18 @@ def test_slots_are_not_known_yet(town: Town, client: FlaskClient) -> None:
 
     problem(client.post(URL, json={"listing": code, "slot": {}}, headers=town.token("builder")), 422, "invalid")
     problem(client.post(URL, json={"listing": code}, headers=town.token("builder")), 409, "not_reservable")
+
+
+def test_a_key_used_again_after_its_answer_was_forgotten(town: Town, client: FlaskClient) -> None:
+    """For another request it is another reservation, never the old one under a 201."""
+    from circular import db, idempotency
+
+    builder = {**town.token("builder"), "Idempotency-Key": "cmd-1"}
+    first, second = town.listing(title="Porte")["code"], town.listing(title="Volet")["code"]
+    client.post(URL, json={"listing": first}, headers=builder)
+    with db.transaction():
+        idempotency.forget(-1000)
+
+    again = client.post(URL, json={"listing": second, "quantity": 5}, headers=builder).json
+
+    assert (again["listing"], again["quantity"]) == (second, 5)

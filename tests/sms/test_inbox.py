@@ -177,7 +177,8 @@ def test_a_wrong_secret_looks_like_no_page(client: FlaskClient, path: str) -> No
 
 def test_nobody_plays_the_provider_in_production(client: FlaskClient) -> None:
     """The console's webhook is for the demo alone."""
-    production = {"CIRCULAR_MODE": "production", "SECRET_KEY": "k" * 20, "SMS_WEBHOOK_SECRET": "s" * 20}
+    production = {"CIRCULAR_MODE": "production", "SECRET_KEY": "k" * 20, "SMS_WEBHOOK_SECRET": "s" * 20,
+                  "SMS_GATEWAY": "africastalking", "AFRICASTALKING_API_KEY": "k"}  # fmt: skip
     client.application.config["CIRCULAR"] = configuration.load(production)
 
     assert client.post(f"/sms/console/{'s' * 20}/inbound", data=_form()).status_code == 404
@@ -192,7 +193,7 @@ def test_a_form_that_no_provider_sends(client: FlaskClient) -> None:
 
 def test_a_body_larger_than_any_message(client: FlaskClient) -> None:
     """413, and nothing is stored."""
-    assert client.post(URL, data=_form(text="x" * 100_000)).status_code == 413
+    assert client.post(URL, data=_form(text="x" * 300_000)).status_code == 413
 
 
 def test_the_provider_was_told_stop(town: Town, client: FlaskClient) -> None:
@@ -202,3 +203,19 @@ def test_the_provider_was_told_stop(town: Town, client: FlaskClient) -> None:
     assert client.post("/sms/africastalking/demo/optout", data=form).status_code == 200
 
     assert text(client, "bois") is None
+
+
+@pytest.mark.parametrize("character", ["💥", "漢", "é", "x"])
+def test_ten_thousand_characters(town: Town, client: FlaskClient, character: str) -> None:
+    """Of any alphabet: 200, and one helpful reply."""
+    assert text(client, character * 10_000)
+
+
+def test_start_and_stop_in_turn(town: Town, client: FlaskClient) -> None:
+    """Neither START alone nor STOP and START in turn buys endless replies."""
+    heard = [text(client, "START", JOSEPH) for _ in range(60)]
+    assert sum(reply is not None for reply in heard) == inbox.FLOOD_LIMIT + 1
+
+    heard = [text(client, words) for _ in range(40) for words in ("STOP", "START")]
+    assert sum(reply is not None for reply in heard) <= 2 * inbox.FLOOD_LIMIT + 1
+    assert db.value("SELECT opted_out_at FROM person WHERE phone = '+596696000001'")

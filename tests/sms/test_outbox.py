@@ -6,14 +6,16 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import db, people, reservations
+from circular import db, notices, people, reservations
 from circular.people import Actor
 from sms import messages, outbox, worker
 from sms.gateways.africastalking import AfricasTalking
+from sms.gateways.base import Outcome, Outgoing, Retry
 from tests.fake_africastalking import FakeAfricasTalking
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, Town
@@ -264,3 +266,62 @@ def test_a_gateway_that_raises(town: Town, client: FlaskClient, post: Post, monk
 
     assert post.round() == [said]
     assert _states() == ["unknown", "sent"]
+
+
+def test_numbers_that_cannot_be_reached_hold_up_nobody(town: Town, client: FlaskClient, post: Post) -> None:
+    """What the provider refuses for one recipient alone is that one's affair: the others get their answers at once."""
+    unreachable = [f"+5966960001{n:02}" for n in range(3)]
+    real = post.sender.gateway.send
+
+    def send(message: Outgoing) -> Outcome:
+        return Retry("502 RejectedByGateway", everybody=False) if message.to in unreachable else real(message)
+
+    post.sender.gateway.send = send  # type: ignore[method-assign]
+    for phone in unreachable:
+        text(client, "bois", phone)
+    post.round()
+    said = text(client, "bois")
+
+    assert post.round() == [said]
+
+
+@pytest.mark.parametrize("how", ["retry", "unknown", "death"])
+def test_stop_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Post, how: str) -> None:
+    """What was being sent when STOP came is not sent again; the confirmation is all that goes."""
+    text(client, "bois")
+    (claimed,) = messages.claim("africastalking", "worker-5", 1)
+    said = text(client, "STOP")
+
+    if how == "retry":
+        messages.mark_for_retry(claimed.id, "500", 0)
+    elif how == "unknown":
+        messages.mark_unknown(claimed, "timeout")
+    else:
+        messages.give_back("worker-5")
+
+    assert post.round(timedelta(minutes=5)) == [said]
+    assert _states() == ["cancelled", "sent"]
+
+
+def test_a_notice_without_words(town: Town, post: Post) -> None:
+    """It is logged and let go; those behind it are told."""
+    person = town.person().person_id or 0
+    with db.transaction():
+        notices.tell(person, "of_another_version")
+        notices.tell(person, "withdrawn", title="Porte")
+
+    assert len(post.round()) == 1
+
+
+def test_a_worker_knows_when_its_name_is_lost(town: Town, engine: str, request: pytest.FixtureRequest) -> None:
+    """PostgreSQL lets go of the name when its server restarts: the worker notices, and takes it again."""
+    lock = db.ProcessLock("worker-6")
+    assert lock.acquire() and lock.held()
+    if engine == "postgresql":
+        with psycopg.connect(request.getfixturevalue("postgres").url("postgres"), autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'")
+        assert not lock.held()
+        lock.release()
+        assert lock.acquire() and lock.held()
+    lock.release()
+    assert not lock.held()
