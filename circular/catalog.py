@@ -547,6 +547,16 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
         return _must(_insert(clean, None, external_id))
 
 
+def _check_smallest(listing: Mapping[str, Any], errors: FieldErrors) -> None:
+    """Minimum and step must suit the unit, and the minimum the quantity that there is."""
+    whole = listing["unit"] in WHOLE_UNITS
+    for name in ("min_quantity", "step_quantity"):
+        if whole and listing[name] % MILLI:
+            errors.add(name, "whole_number")
+    if listing["min_quantity"] > listing["quantity"] and listing["status"] != "withdrawn":
+        errors.add("min_quantity", "too_big", limit=amount(listing["quantity"]))
+
+
 def _check_external_id(values: Mapping[str, Any]) -> str | None:
     """The town's own number of a listing, or None. Raises: Refusal("invalid")."""
     fields = Fields({"external_id": values.get("external_id")})
@@ -717,6 +727,13 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
         errors.refuse()
     stored = db.dicts("SELECT * FROM listing WHERE id = ?", found["id"])[0]
     after = {**stored, **clean}
+    errors = FieldErrors()
+    for column, name in (("unit", "unit"), ("kind", "kind"), ("place_id", "place")):
+        if reserved and after[column] != stored[column]:  # somebody was promised so many m2, at that place
+            errors.add(name, "fixed_while_reserved")
+    if {"unit", "min_quantity", "step_quantity"} & set(clean):
+        _check_smallest(after, errors)
+    errors.refuse()
     _gate(after)
     terms = _terms(after)
     changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": db.to_ms(clock.now())}
@@ -724,6 +741,32 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     old = (stored["title_terms"], stored["terms"])
     db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
     _index(found["id"], old, terms)
+
+
+def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+    """Change fields of a place; its listings are then found by its new name and commune. Raises as places.revise_place."""
+    with db.transaction():
+        found = places.revise_place(actor, code, changes, revision)
+        if {"name", "commune"} & set(changes):
+            reindex(int(found["id"]))
+        return found
+
+
+def reindex(place_id: int | None = None) -> int:
+    """Write the search words of published listings anew (of one place, or all): how many. After a place or a category was
+    renamed: their words were copied when each listing was published.
+    """
+    with db.transaction(), bulk():
+        condition = "" if place_id is None else "AND place_id = ?"
+        found = db.dicts(
+            f"SELECT * FROM listing WHERE status = 'published' {condition} ORDER BY id",
+            *(() if place_id is None else (place_id,)),
+        )
+        for listing in found:
+            terms = _terms(listing)
+            db.run("UPDATE listing SET title_terms = ?, terms = ? WHERE id = ?", *terms, listing["id"])
+            _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
+    return len(found)
 
 
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any, TextIO, cast
 import click
 from flask import Flask
 
-from circular import db, exports, imports, people, places, reservations, search, settings
+from circular import catalog, db, exports, imports, people, places, reservations, search, settings
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -96,6 +96,8 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
     except Refusal as refusal:
         _fail(refusal)
         return
+    if report.updated and not dry_run and kind in ("places", "categories", "communes"):
+        catalog.reindex()
     click.echo(("Nothing was written. " if dry_run else "") + _summary(report))
     for error in imports.as_json(report)["errors"]:
         click.echo(f"row {error['row']}, column {error['column']}: {error['value']!r}. {error['message']}", err=True)

@@ -120,6 +120,7 @@ FIELD_ERRORS: dict[str, str] = {
     "bad_code": "A code of 5 digits or more whose last is the Damm check digit.",
     "code_taken": "This code is in use.",
     "fixed": "This cannot be changed.",
+    "fixed_while_reserved": "This cannot be changed while some is reserved.",
     "phone": "A phone number such as +596696123456.",
     "needs": "Needs are written category:quantity:unit, one after another with | between.",
     "pattern": "The standard asks for another form ({pattern}).",

@@ -396,14 +396,26 @@ def withdraw_listing(actor: Actor, code: str) -> None:
         listing = catalog.withdraw(actor, code)
         if listing is None:
             return
-        holds = db.dicts(
-            f"SELECT r.id, r.person_id FROM reservation r WHERE r.listing_id = ? AND {catalog.LIVE}",
-            listing["id"],
-            _now(),
-        )
-        for hold in holds:
-            if _end(actor, hold, "cancelled", "withdraw"):
-                notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
+        _end_holds(actor, listing)
+
+
+def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+    """Change fields of a listing. When asbestos or lead turns out, whoever held some of it loses the hold and is told.
+
+    Raises as `catalog.revise` does.
+    """
+    with db.transaction():
+        found = catalog.revise(actor, code, changes, revision)
+        if catalog.blocking_hazard(found["hazards"]):
+            _end_holds(actor, found)
+        return found
+
+
+def _end_holds(actor: Actor, listing: Mapping[str, Any]) -> None:
+    query = f"SELECT r.id, r.person_id FROM reservation r WHERE r.listing_id = ? AND {catalog.LIVE}"
+    for hold in db.dicts(query, listing["id"], _now()):
+        if _end(actor, hold, "cancelled", "withdraw"):
+            notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
 
 
 def events(reservation_id: int) -> list[dict[str, Any]]:

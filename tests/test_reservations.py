@@ -9,6 +9,7 @@ import time_machine
 
 from circular import catalog, db, notices, reservations, settings
 from circular.errors import Refusal
+from circular.people import Actor
 from tests.town import FABIOLA, JOSEPH, Town
 
 MONDAY = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # 10:00 in Martinique
@@ -389,3 +390,54 @@ def test_dates_that_are_slips(town: Town, date: str) -> None:
         town.listing(available_until=date)
 
     assert set(caught.value.facts["errors"]) == {"available_until"}
+
+
+def test_asbestos_is_found_in_what_is_held(town: Town) -> None:
+    """Whoever held some of it loses the hold and is told."""
+    code = town.listing()["code"]
+    made = town.reserve(town.person(), code, 1)
+
+    changes = {"hazards": "asbestos:suspected", "status": "draft"}
+    reservations.revise_listing(town.staff, code, changes, None)
+
+    assert [notice.kind for notice in notices.untold(9)] == ["withdrawn"]
+    assert reservations.get(town.staff, made["reference"])["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("changes", [{"unit": "m2"}, {"kind": "machine"}, {"place": "trois-lieu"}])
+def test_what_was_promised_stays(town: Town, changes: dict[str, str]) -> None:
+    """Unit, kind and place are fixed while some is reserved, and free again afterwards."""
+    admin = Actor(None, "admin", "api")
+    code = town.listing()["code"]
+    made = town.reserve(town.person(), code, 1)
+
+    with refused("invalid") as caught:
+        catalog.revise(admin, code, changes, None)
+    assert set(caught.value.facts["errors"]) == set(changes)
+
+    reservations.cancel(town.person(), made["reference"])
+    catalog.revise(admin, code, changes, None)
+
+
+@pytest.mark.parametrize("changes", [{"min_quantity": 11}, {"unit": "piece"}])
+def test_a_minimum_that_nobody_can_meet(town: Town, changes: dict[str, object]) -> None:
+    """More than there is, or half a piece."""
+    code = town.listing(unit="m2", min_quantity=0.5, step_quantity=0.5)["code"]
+
+    with refused("invalid") as caught:
+        catalog.revise(town.staff, code, changes, None)
+
+    assert "min_quantity" in caught.value.facts["errors"]
+
+
+def test_a_place_that_is_renamed(town: Town) -> None:
+    """Its listings are found by its new name and commune, and no longer by the old."""
+    town.listing(title="Porte")
+
+    catalog.revise_place(town.staff, "la-sphere", {"name": "Le Globe", "commune": "97209"}, None)
+
+    def titles(**query: str) -> list[str]:
+        return [found["title"] for found in catalog.find(catalog.Query(**query)).items]
+
+    assert titles(q="globe") == titles(commune="97209") == ["Porte"]
+    assert titles(q="sphere") == titles(commune="97213") == []

@@ -59,7 +59,7 @@ class Listing(MethodView):
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a listing (staff of its place)."""
         who, revision = auth.actor(), auth.revision()
-        made = auth.write(who, lambda: _made(catalog.revise(who, code, body, revision)))
+        made = auth.write(who, lambda: _made(reservations.revise_listing(who, code, body, revision)))
         return writing.respond(made, revision=made.pop("revision"))
 
     @blueprint.response(204)

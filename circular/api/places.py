@@ -46,7 +46,7 @@ class Place(MethodView):
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a place (its staff)."""
         who, revision = auth.actor(), auth.revision()
-        facts = auth.write(who, lambda: places.revise_place(who, code, body, revision))
+        facts = auth.write(who, lambda: catalog.revise_place(who, code, body, revision))
         return writing.respond(writing.place(facts), revision=facts["revision"])
 
 
