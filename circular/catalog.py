@@ -568,13 +568,13 @@ def _check_external_id(values: Mapping[str, Any]) -> str | None:
 def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) -> str:
     """Insert a checked listing and index it; its code. Call inside a transaction."""
     _gate(clean)
-    if code is not None:
-        errors = FieldErrors()
-        if not is_code(code):
-            errors.add("code", "bad_code")
-        elif code_in_use(code):
-            errors.add("code", "code_taken")
-        errors.refuse()
+    errors = FieldErrors()
+    _check_smallest(clean, errors)
+    if code is not None and not is_code(code):
+        errors.add("code", "bad_code")
+    elif code is not None and code_in_use(code):
+        errors.add("code", "code_taken")
+    errors.refuse()
     now = db.to_ms(clock.now())
     terms = _terms(clean)
     row = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import shutil
 import sqlite3
@@ -23,7 +24,7 @@ DEMO = settings.ROOT / "fixtures" / "demo"
 
 def register(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (migrate, seed, import_, export, token, expire, backup, restore, doctor):
+    for command in (migrate, seed, import_, export, token, revoke, expire, backup, restore, doctor):
         app.cli.add_command(command)
 
 
@@ -143,6 +144,16 @@ def token(role: str, place: str | None, phone: str | None) -> None:
 
 
 @click.command()
+@click.argument("lost")
+def revoke(lost: str) -> None:
+    """Make a token worth nothing: a phone was lost, somebody has left."""
+    _open()
+    if not people.revoke_token(lost.strip()):
+        sys.exit("This token is unknown, or revoked already.")
+    click.echo("Revoked.")
+
+
+@click.command()
 def expire() -> None:
     """Note the holds that have lapsed and tell their people (the server does it by itself)."""
     _open()
@@ -157,6 +168,7 @@ def expire() -> None:
 def backup(file: pathlib.Path) -> None:
     """Copy the database to FILE while everything runs. It holds phone numbers: keep it encrypted."""
     _open()
+    os.umask(0o077)  # nobody else on this machine reads it
     if db.is_sqlite():
         with sqlite3.connect(file) as target:
             db.database.connection().backup(target)

@@ -173,6 +173,13 @@ def issue_token(role: str, place_id: int | None = None, phone: str | None = None
     return token
 
 
+def revoke_token(token: str) -> bool:
+    """Make a token worth nothing from now on; False when it is unknown or revoked already."""
+    with db.transaction():
+        query = "UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL"
+        return bool(db.run(query, _now(), _digest(token)))
+
+
 def actor_for(token: str, door: str) -> Actor:
     """Whom a bearer token stands for. Raises: Refusal("bad_token")."""
     found = db.row(

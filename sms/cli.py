@@ -26,7 +26,9 @@ def sms() -> None:
 @sms.command(name="try")
 @click.option("--phone", default=TRIAL_PHONE, help="Whose phone to play.")
 def try_(phone: str) -> None:
-    """Text with Circular in this terminal; an empty line or Ctrl-D ends it. No SMS is sent."""
+    """Text with Circular in this terminal; an empty line or Ctrl-D ends it. No SMS is sent. Refused in production."""
+    if not settings.get().demo:  # a hold made here would lapse, and somebody's phone be told so
+        sys.exit("This makes real reservations: it is for the demo, and CIRCULAR_MODE is production.")
     db.connect()
     try:
         phone = people.normalize_phone(phone)

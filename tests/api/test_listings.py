@@ -256,3 +256,16 @@ def test_the_town_s_own_number(town: Town, client: FlaskClient) -> None:
     path, any_revision = f"{URL}/{made.json['code']}", {**staff, "If-Match": "*"}
     assert client.patch(path, json={"external_id": "X1"}, headers=any_revision).status_code == 200
     problem(client.patch(path, json={"external_id": "X2"}, headers=any_revision), 422, "invalid")
+
+
+def test_a_token_that_was_lost(town: Town, client: FlaskClient) -> None:
+    """Revoked, it is worth nothing; nobody else's is touched."""
+    from circular import people
+
+    lost, kept = town.token("admin"), town.token("admin")
+
+    assert people.revoke_token(lost["Authorization"].split()[1])
+    assert not people.revoke_token(lost["Authorization"].split()[1])
+
+    problem(client.post(URL, json=PLANK, headers=lost), 401, "bad_token")
+    assert client.post(URL, json=PLANK, headers=kept).status_code == 201
