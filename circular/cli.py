@@ -144,11 +144,11 @@ def token(role: str, place: str | None, phone: str | None) -> None:
 
 
 @click.command()
-@click.argument("lost")
-def revoke(lost: str) -> None:
+@click.argument("token")
+def revoke(token: str) -> None:
     """Make a token worth nothing: a phone was lost, somebody has left."""
     _open()
-    if not people.revoke_token(lost.strip()):
+    if not people.revoke_token(token.strip()):
         sys.exit("This token is unknown, or revoked already.")
     click.echo("Revoked.")
 
