@@ -91,7 +91,7 @@ def test_every_command_is_documented(_app: Flask) -> None:
     assert documented.keys() == found.keys()
     for name, command in found.items():
         for param in command.params:
-            word = param.opts[0] if isinstance(param, click.Option) else "FILE"
+            word = param.opts[0] if isinstance(param, click.Option) else param.make_metavar(click.Context(command))
             options = param.type.choices if isinstance(param.type, click.Choice) else [word]
             assert all(option in documented[name] for option in options), (name, param.name)
 
