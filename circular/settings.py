@@ -20,7 +20,14 @@ from dotenv import dotenv_values
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEMO_SECRET = "demo"  # noqa: S105 - refused in production, reported by `flask doctor`
 LANGUAGES = ("fr", "gcf", "ht", "en", "es", "pt")
-GATEWAYS = ("console", "africastalking")
+GATEWAYS = ("console", "africastalking", "android", "kannel", "gammu")
+# What a gateway cannot do without.
+NEEDED = {
+    "africastalking": ("africastalking_api_key",),
+    "kannel": ("kannel_username", "kannel_password"),
+    "gammu": ("gammu_spool",),
+    "android": ("android_username", "android_password", "android_signing_key"),
+}
 MODES = ("demo", "production")
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
@@ -57,6 +64,17 @@ class Settings:
     africastalking_username: str = "sandbox"
     africastalking_api_key: str = ""
     africastalking_api_url: str = ""
+    sms_fallback_gateways: tuple[str, ...] = ()
+    sms_daily_limit: int = 10_000
+    public_url: str = ""
+    kannel_url: str = "http://127.0.0.1:13013"
+    kannel_username: str = ""
+    kannel_password: str = ""
+    gammu_spool: str = ""
+    android_url: str = "http://127.0.0.1:8080"
+    android_username: str = ""
+    android_password: str = ""
+    android_signing_key: str = ""
 
     @property
     def demo(self) -> bool:
@@ -125,8 +143,17 @@ def _validate(s: Settings) -> None:
         _check(
             "AFRICASTALKING_API_URL", url.scheme in ("http", "https") and bool(url.netloc), "scheme, host and port", "?"
         )
-    if s.sms_gateway == "africastalking":
-        _check("AFRICASTALKING_API_KEY", bool(s.africastalking_api_key), "a key, as SMS_GATEWAY=africastalking", "")
+    for gateway in s.sms_fallback_gateways:
+        _check("SMS_FALLBACK_GATEWAYS", gateway in GATEWAYS, f"some of {', '.join(GATEWAYS)}", gateway)
+    for gateway, needed in NEEDED.items():
+        if gateway in (s.sms_gateway, *s.sms_fallback_gateways):
+            for name in needed:
+                _check(name.upper(), bool(getattr(s, name)), f"a value, as {gateway} sends", "nothing")
+    for name in ("public_url", "kannel_url", "android_url"):
+        url = urllib.parse.urlsplit(getattr(s, name))
+        ok = not getattr(s, name) or (url.scheme in ("http", "https") and bool(url.netloc))
+        _check(name.upper(), ok, "scheme, host and port", "?")
+    _check("SMS_DAILY_LIMIT", s.sms_daily_limit > 0, "a number of texts above zero", s.sms_daily_limit)
     if s.mode == "production":
         _check("SMS_GATEWAY", s.sms_gateway != "console", "a real gateway in production", s.sms_gateway)
         for name in ("secret_key", "sms_webhook_secret"):

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import logging
 
-from circular import db, limits, people, settings
+from circular import db, i18n, limits, people, settings
 from circular.errors import Refusal
-from sms import commands, dialogue, messages, replies
+from sms import commands, dialogue, messages, replies, screens
 
 FLOOD_LIMIT = 20  # messages of one number in FLOOD_WINDOW; told once, then silence for the window (contract)
 FLOOD_WINDOW = 600  # seconds
@@ -42,8 +42,9 @@ def _handle(message: messages.Pending) -> None:
         return
     person_id = people.ensure(phone)
     language = people.language(person_id, chosen.default_locale)
-    shown = messages.shown(person_id)
-    command = commands.parse(message.text, dialogue.context_of(shown))
+    state = messages.state(person_id)
+    turn = dialogue.Turn(person_id, f"sms:{message.gateway}:{message.external_id}")
+    command = commands.parse(message.text, dialogue.context_of(turn, state))
     if people.is_opted_out(person_id) and command.intent != "start":
         messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
         return
@@ -58,14 +59,16 @@ def _handle(message: messages.Pending) -> None:
         return
     if command.language and not people.chosen_language(person_id):
         language = command.language
-    turn = dialogue.Turn(person_id, language, f"sms:{message.gateway}:{message.external_id}", shown)
-    said = dialogue.answer(turn, command)
+    with i18n.use(language):
+        said = dialogue.converse(turn, state, command)
     if command.language:  # after the answer: a listing is always locked before its person
         people.note_shown_language(person_id, command.language)
-    if said.shown is not None:
-        messages.keep_shown(person_id, said.shown)
-    last = command.intent == "stop"
-    _reply(message, person_id, phone, said.text, people.language(person_id, language), last=last)
+    language = people.language(person_id, language)
+    shown = screens.as_sms(said.screen, language)
+    messages.keep_state(
+        person_id, {**(said.state or {}), **({} if shown.choices is None else {"choices": shown.choices})}
+    )
+    _reply(message, person_id, phone, shown.text, language, last=said.screen.last)
     messages.mark_inbound(
         message.id, "handled", person_id=person_id, intent=command.intent, language=command.language or ""
     )

@@ -180,16 +180,16 @@ def postpone_inbound(message_id: int, attempts: int) -> None:
 
 
 # --- what a person was shown ------------------------------------------------------------------------------------------
-def shown(person_id: int, hours: int = 24) -> dict[str, Any]:
-    """What the person was last shown, forgotten after `hours`."""
+def state(person_id: int, hours: int = 24) -> dict[str, Any]:
+    """The state of the conversation with a person, forgotten after `hours`."""
     found = db.row("SELECT shown, updated_at FROM conversation WHERE person_id = ?", person_id)
     if found is None or found[1] < _now() - hours * 3_600_000:
         return {}
     return dict(json.loads(found[0]))
 
 
-def keep_shown(person_id: int, what: dict[str, Any]) -> None:
-    """Keep what the person is about to be shown."""
+def keep_state(person_id: int, what: dict[str, Any]) -> None:
+    """Keep the state of the conversation, with what the person is about to be shown."""
     db.run(
         "INSERT INTO conversation (person_id, shown, updated_at) VALUES (?, ?, ?) ON CONFLICT (person_id) "
         "DO UPDATE SET shown = excluded.shown, updated_at = excluded.updated_at",

@@ -13,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from circular import clock, db, notices, people, settings
-from sms import dialogue, messages, replies
+from sms import conversation, messages, replies, screens
+from sms.conversation import Quantity
 from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retry, Unknown
 
 LONGEST_PAUSE = 60.0  # seconds between two tries while a provider is down
@@ -46,12 +47,12 @@ def _tell(notice: notices.Untold) -> None:
 
 
 def _words(notice: notices.Untold, language: str) -> str:
-    if notice.kind == "reserved":
-        return dialogue.reserved_text(notice.facts, language)
     facts: dict[str, Any] = dict(notice.facts)
-    if "quantity" in facts:
-        facts["quantity"] = dialogue.quantity(facts["quantity"], facts["unit"], language)
-    return replies.render(notice.kind, language, **facts)
+    if notice.kind == "reserved":
+        facts = dict(conversation.reservation_facts(facts))
+    elif "quantity" in facts:
+        facts["quantity"] = Quantity(facts["quantity"], facts["unit"])
+    return replies.render(notice.kind, language, **screens.said(facts, language))
 
 
 # --- texts into requests ----------------------------------------------------------------------------------------------

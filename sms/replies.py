@@ -18,7 +18,7 @@ from sms import segments
 
 LINES = 3  # of a list in one segment
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
-_SHORTENED = ("title", "place", "words", "hours", "text")  # in this order
+_SHORTENED = ("title", "needs", "place", "words", "hours", "text")  # in this order
 _READABLE = 12  # characters that each of them keeps, unless all at this length are still too long
 _OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")

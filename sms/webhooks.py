@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from circular import db, people
 from circular.errors import Refusal
 from sms import gateways, messages, worker
-from sms.gateways.base import Gateway, MalformedError
+from sms.gateways.base import Gateway, Knock, MalformedError
 
 blueprint = Blueprint("sms", __name__)
 MOST_BYTES = 256 * 1024  # 10,000 characters of four bytes, each byte written as %F0, are 120,000
@@ -32,25 +32,39 @@ def _gateway(name: str, secret: str) -> Gateway:
     return gateways.build(settings, name)
 
 
-@blueprint.post("/sms/<gateway>/<secret>/inbound")
+def _knock() -> Knock:
+    """The request, without a web framework."""
+    body = request.get_data(cache=True)  # before the form is read: a signature is over the bytes
+    form = request.form if request.form or request.method == "POST" else request.args
+    return Knock(
+        form=form.to_dict(),
+        query=request.query_string,
+        body=body,
+        headers={name.lower(): value for name, value in request.headers.items()},
+    )
+
+
+# GET as well: Kannel knocks so.
+@blueprint.route("/sms/<gateway>/<secret>/inbound", methods=("GET", "POST"))
 def inbound(gateway: str, secret: str) -> ResponseReturnValue:
     """A message for us. 400 for a form that no provider sends (no sender)."""
     knocker = _gateway(gateway, secret)
     try:
-        message = knocker.parse_inbound(request.form)
+        message = knocker.parse_inbound(_knock())
     except MalformedError as error:
         return str(error), 400
-    messages.store_inbound(gateway, message)
-    worker.wake.set()
+    if message is not None:
+        messages.store_inbound(gateway, message)
+        worker.wake.set()
     return "", 200
 
 
-@blueprint.post("/sms/<gateway>/<secret>/receipt")
+@blueprint.route("/sms/<gateway>/<secret>/receipt", methods=("GET", "POST"))
 def receipt(gateway: str, secret: str) -> ResponseReturnValue:
     """What became of a message of ours. Unknown statuses are kept and answered 200."""
     knocker = _gateway(gateway, secret)
     try:
-        messages.store_receipt(gateway, knocker.parse_receipt(request.form))
+        messages.store_receipt(gateway, knocker.parse_receipt(_knock()))
     except MalformedError as error:
         return str(error), 400
     return "", 200
@@ -61,7 +75,7 @@ def opt_out(gateway: str, secret: str) -> ResponseReturnValue:
     """The provider was told STOP by somebody: the same as if we had been."""
     knocker = _gateway(gateway, secret)
     try:
-        phone = people.normalize_phone(knocker.parse_opt_out(request.form).phone)
+        phone = people.normalize_phone(knocker.parse_opt_out(_knock()).phone)
     except (MalformedError, Refusal):
         return "no usable number", 400
     messages.stop(phone)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import ClassVar, Literal, Self, TypeAlias
+from typing import ClassVar, Literal, Protocol, Self, TypeAlias
 
 from circular.settings import Settings
 
@@ -19,6 +19,20 @@ ReceiptStatus: TypeAlias = Literal["sent", "delivered", "failed", "unknown"]
 
 class MalformedError(Exception):
     """A form that no provider sends (no sender, say). Its text names the field, never the value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knock:
+    """A request at our webhook, as it came: what a provider wrote, without a web framework.
+
+    `form` holds the fields of the body or, where there is none, of the query; `query` and `body` are their raw bytes (a
+    signature is over bytes, and Kannel's text may be in another charset). Header names are lower case.
+    """
+
+    form: Mapping[str, str]
+    query: bytes = b""
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +64,40 @@ class OptOut:
 
 
 @dataclass(frozen=True, slots=True)
+class UssdInput:
+    """One step of a USSD session. `text` is all that was typed so far, joined by `*`, as Africa's Talking sends it."""
+
+    session: str
+    phone: str
+    service_code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class UssdEnd:
+    """A session is over, says the provider: `complete`, or dropped on the way."""
+
+    session: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A text to send. `reference` is ours, the same at every try; `to` is E.164."""
 
     reference: str
     to: str
     text: str
+
+
+class Inbox(Protocol):
+    """Where a gateway that is asked for its messages (`collect`) puts them: each is durable once the call returns."""
+
+    def message(self, message: Inbound) -> None:
+        """Keep a message."""
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Keep a receipt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,17 +164,33 @@ class Gateway(ABC):
     def send(self, message: Outgoing) -> Outcome:
         """Hand one text to the provider. Blocks until it answers or its time is over; never raises."""
 
-    @abstractmethod
-    def parse_inbound(self, form: Mapping[str, str]) -> Inbound:
-        """The message in a form. Raises: MalformedError without a sender."""
+    def health(self) -> str:
+        """What is wrong with the way to the provider, in a line without secrets; "" when nothing is known to be."""
+        return ""
 
-    def parse_receipt(self, form: Mapping[str, str]) -> Receipt:  # noqa: ARG002 - for the gateways that override it
-        """The delivery receipt in a form. Raises: MalformedError, always where the provider sends none."""
+    @abstractmethod
+    def parse_inbound(self, knock: Knock) -> Inbound | None:
+        """The message in a request, or None for news of another kind. Raises: MalformedError without a sender."""
+
+    def parse_receipt(self, knock: Knock) -> Receipt:  # noqa: ARG002 - for the gateways that override it
+        """The delivery receipt in a request. Raises: MalformedError, always where the provider sends none."""
         raise MalformedError(f"{self.name} sends no receipts")
 
-    def parse_opt_out(self, form: Mapping[str, str]) -> OptOut:  # noqa: ARG002 - for the gateways that override it
-        """The opt-out in a form. Raises: MalformedError, always where the provider sends none."""
+    def parse_opt_out(self, knock: Knock) -> OptOut:  # noqa: ARG002 - for the gateways that override it
+        """The opt-out in a request. Raises: MalformedError, always where the provider sends none."""
         raise MalformedError(f"{self.name} sends no opt-outs")
+
+    def parse_ussd(self, knock: Knock) -> UssdInput | UssdEnd:  # noqa: ARG002 - for the gateways that override it
+        """The step of a session, or its end. Raises: MalformedError, always where the provider has no USSD."""
+        raise MalformedError(f"{self.name} has no USSD")
+
+    def answer_ussd(self, text: str, *, ends: bool) -> str:
+        """The body of the answer to a step: Africa's Talking's `CON …` or `END …`."""
+        return f"{'END' if ends else 'CON'} {text}"
+
+    def collect(self, inbox: Inbox) -> int:  # noqa: ARG002 - for the gateways that override it
+        """Fetch what waits at a provider that does not knock; how much it was. Raises: OSError."""
+        return 0
 
 
 # Longer than any provider's: what is longer, or holds a control character, would not fit a key of the database.
@@ -152,8 +210,9 @@ _STATUSES: dict[str, ReceiptStatus] = {
 class FormGateway(Gateway):
     """A gateway whose provider posts the forms of Africa's Talking (docs.africastalking.com/sms/notifications)."""
 
-    def parse_inbound(self, form: Mapping[str, str]) -> Inbound:
+    def parse_inbound(self, knock: Knock) -> Inbound | None:
         """From `id from to text date`; only `from` must be there. Raises: MalformedError."""
+        form = knock.form
         return Inbound(
             external_id=_identifier(form),
             sender=_required(form, "from"),
@@ -162,8 +221,9 @@ class FormGateway(Gateway):
             sent_at=_moment(form.get("date", "")),
         )
 
-    def parse_receipt(self, form: Mapping[str, str]) -> Receipt:
+    def parse_receipt(self, knock: Knock) -> Receipt:
         """From `id status failureReason`; only `id` must be there. Raises: MalformedError."""
+        form = knock.form
         provider_id = _identifier(form)
         if provider_id is None:
             raise MalformedError("id is missing")
@@ -171,9 +231,20 @@ class FormGateway(Gateway):
         reason = form.get("failureReason", "").strip()
         return Receipt(provider_id, _STATUSES.get(status, "unknown"), status, reason)
 
-    def parse_opt_out(self, form: Mapping[str, str]) -> OptOut:
+    def parse_opt_out(self, knock: Knock) -> OptOut:
         """From `senderId phoneNumber`. Raises: MalformedError without a number."""
-        return OptOut(_required(form, "phoneNumber"))
+        return OptOut(_required(knock.form, "phoneNumber"))
+
+    def parse_ussd(self, knock: Knock) -> UssdInput | UssdEnd:
+        """From `sessionId phoneNumber serviceCode text`, or the notice of a session's end (`status`, `hopsCount`…).
+
+        Raises: MalformedError.
+        """
+        form = knock.form
+        session = _required(form, "sessionId")
+        if "hopsCount" in form or "durationInMillis" in form:
+            return UssdEnd(session, form.get("status", "") == "Success")
+        return UssdInput(session, _required(form, "phoneNumber"), form.get("serviceCode", ""), form.get("text", ""))
 
 
 def _required(form: Mapping[str, str], field: str) -> str:

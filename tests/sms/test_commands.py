@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sms import dialogue
+from sms import conversation
 from sms.commands import CONTEXTS, INDEX, KEYWORDS, parse
 
 
@@ -79,7 +79,7 @@ def test_keywords_do_not_clash() -> None:
 @given(st.text(max_size=60), st.sampled_from(CONTEXTS))
 def test_any_text_is_some_command(text: str, context: str) -> None:
     """Whatever is sent has an intent that the dialogue knows; it never raises."""
-    assert parse(text, context).intent in dialogue.HANDLERS
+    assert parse(text, context).intent in conversation.HANDLERS
 
 
 @given(

@@ -101,13 +101,13 @@ def test_stop_wins_over_what_waits_to_be_sent(town: Town, client: FlaskClient) -
 def test_a_message_that_breaks_the_program(town: Town, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug on one message leaves nothing half-done, is tried again, and holds up nobody else."""
     code = town.listing(quantity=5)["code"]
-    real = dialogue.HANDLERS["reserve"]
+    real = dialogue.VERBS["reserve"]
 
-    def broken(turn: dialogue.Turn, args: dict[str, object]) -> dialogue.Answer:
-        real(turn, args)
+    def broken(turn: dialogue.Turn, **args: object) -> None:
+        real(turn, **args)
         raise RuntimeError("a bug")
 
-    monkeypatch.setitem(dialogue.HANDLERS, "reserve", broken)
+    monkeypatch.setitem(dialogue.VERBS, "reserve", broken)
     client.post(URL, data=_form(id="bad", text=f"R {code}"))
     client.post(URL, data=_form(id="good", text="bois", **{"from": JOSEPH}))
     while inbox.handle_pending():
@@ -115,7 +115,7 @@ def test_a_message_that_breaks_the_program(town: Town, client: FlaskClient, monk
     assert len(_replies()) == 1
     assert town.available(code) == 5
 
-    monkeypatch.setitem(dialogue.HANDLERS, "reserve", real)
+    monkeypatch.setitem(dialogue.VERBS, "reserve", real)
     db.run("UPDATE inbound_message SET next_attempt_at = 0")
     inbox.handle_pending()
     assert len(_replies()) == 2
@@ -127,10 +127,10 @@ def test_a_message_that_breaks_again_and_again(
 ) -> None:
     """In the end the person is asked to say it otherwise."""
 
-    def broken(_turn: dialogue.Turn, _args: dict[str, object]) -> dialogue.Answer:
+    def broken(_turn: dialogue.Turn, **_args: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setitem(dialogue.HANDLERS, "search", broken)
+    monkeypatch.setitem(dialogue.VERBS, "find", broken)
     client.post(URL, data=_form(text="bois"))
     for _ in range(inbox.GIVE_UP):
         inbox.handle_pending()

@@ -26,11 +26,13 @@ LONGEST = {
     "minimum": "12,5 m2",
     "minutes": "10",
     "n": "3",
+    "needs": "",
     "phone": "0596501234",
     "pin": "7391",
     "place": "Fablab Lamentin!",
     "price": "12,50 EUR",
     "quantity": "12,5 m2",
+    "rank": "99",
     "step": "12,5 m2",
     "text": "carrelage gres",
     "time": "16h30",
@@ -38,7 +40,11 @@ LONGEST = {
     "words": "CARRELAGE GRES",
 }
 TITLE_ROOM = 22  # septets of a title in a text of its own
-LISTS = {"results": "results_line", "results_end": "results_line", "mine": "mine_line"}
+LISTS = {
+    "results": "results_line", "results_end": "results_line", "mine": "mine_line", "cancel_which": "mine_line",
+    "extend_which": "mine_line", "projects": "project_line", "projects_end": "project_line", "machines": "machine_line",
+    "machines_end": "machine_line",
+}  # fmt: skip
 LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 # Refusals that a phone can meet (circular/errors.py has those of the other doors as well).
 REFUSALS = (
@@ -78,7 +84,8 @@ def longest(language: str) -> dict[str, str]:
     def widest(prefix: str) -> str:
         return max((text for key, (text, _) in TEXTS[language].items() if key.startswith(prefix)), key=len)
 
-    return {**LONGEST, "condition": widest("condition_"), "state": widest("state_"), "unit": widest("unit_")}
+    return {**LONGEST, "condition": widest("condition_"), "state": widest("state_"), "unit": widest("unit_"),
+            "difficulty": widest("difficulty_")}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -17,7 +17,18 @@ from hypothesis import strategies as st
 from circular import settings
 from sms import gateways
 from sms.gateways.africastalking import AfricasTalking
-from sms.gateways.base import Accepted, Failed, Gateway, Inbound, MalformedError, OptOut, Outgoing, Retry, Unknown
+from sms.gateways.base import (
+    Accepted,
+    Failed,
+    Gateway,
+    Inbound,
+    Knock,
+    MalformedError,
+    OptOut,
+    Outgoing,
+    Retry,
+    Unknown,
+)
 from sms.gateways.console import Console
 from tests.fake_africastalking import FakeAfricasTalking
 
@@ -115,7 +126,7 @@ def test_repr_has_no_secret(case: Case) -> None:
 
 def test_parse_inbound_recorded(case: Case) -> None:
     """A recorded message is read, in both shapes of its date."""
-    assert case.gateway.parse_inbound(body("inbound.form")) == Inbound(
+    assert case.gateway.parse_inbound(Knock(form=body("inbound.form"))) == Inbound(
         "ee2f8a4c-1d1b-4b0e-9f6e-0d9f1c5f7a11",
         PHONE,
         "40404",
@@ -123,28 +134,28 @@ def test_parse_inbound_recorded(case: Case) -> None:
         datetime(2026, 11, 27, 21, 4, 45, tzinfo=UTC),
     )
 
-    accents = case.gateway.parse_inbound(body("inbound-accents.form"))
+    accents = case.gateway.parse_inbound(Knock(form=body("inbound-accents.form")))
     assert accents.text == "Chèche tòl épi bwa, ça fini ? 🙂"
     assert accents.sent_at == datetime(2026, 11, 27, 21, 4, 45, tzinfo=UTC)
 
 
 def test_parse_inbound_with_little_in_it(case: Case) -> None:
     """A sender is enough; what a database's key cannot hold is no id."""
-    assert case.gateway.parse_inbound({"from": PHONE}) == Inbound(None, PHONE, "", "", None)
+    assert case.gateway.parse_inbound(Knock(form={"from": PHONE})) == Inbound(None, PHONE, "", "", None)
 
     for odd in ("", " ", "a\0b", "x" * 201):
-        assert case.gateway.parse_inbound({"from": PHONE, "id": odd}).external_id is None
+        assert case.gateway.parse_inbound(Knock(form={"from": PHONE, "id": odd})).external_id is None
     for odd in ("", "yesterday", "2026-13-01 00:00:00", "2026-11-27", "\0"):
-        assert case.gateway.parse_inbound({"from": PHONE, "date": odd}).sent_at is None
+        assert case.gateway.parse_inbound(Knock(form={"from": PHONE, "date": odd})).sent_at is None
 
 
 def test_parse_receipt_recorded(case: Case) -> None:
     """Delivered, and failed with the provider's reason."""
-    delivered = case.gateway.parse_receipt(body("receipt-success.form"))
+    delivered = case.gateway.parse_receipt(Knock(form=body("receipt-success.form")))
     assert (delivered.status, delivered.provider_status, delivered.reason) == ("delivered", "Success", "")
     assert delivered.provider_id == "ATXid_0123456789abcdef0123456789abcdef"
 
-    failed = case.gateway.parse_receipt(body("receipt-failed.form"))
+    failed = case.gateway.parse_receipt(Knock(form=body("receipt-failed.form")))
     assert (failed.status, failed.provider_status, failed.reason) == ("failed", "Failed", "DeliveryFailure")
 
 
@@ -164,14 +175,14 @@ def test_parse_receipt_recorded(case: Case) -> None:
 )
 def test_parse_receipt_status(case: Case, said: str, status: str) -> None:
     """Every documented status has a meaning; a new one is kept as it is."""
-    receipt = case.gateway.parse_receipt({"id": "ATXid_1", "status": said})
+    receipt = case.gateway.parse_receipt(Knock(form={"id": "ATXid_1", "status": said}))
 
     assert (receipt.status, receipt.provider_status) == (status, said)
 
 
 def test_parse_opt_out_recorded(case: Case) -> None:
     """Who told the provider STOP."""
-    assert case.gateway.parse_opt_out(body("optout.form")) == OptOut(PHONE)
+    assert case.gateway.parse_opt_out(Knock(form=body("optout.form"))) == OptOut(PHONE)
 
 
 @pytest.mark.parametrize("form", [{}, {"from": "", "id": "", "phoneNumber": ""}, {"from": " ", "id": "\0"}])
@@ -183,7 +194,7 @@ def test_parse_form_that_nobody_sends(case: Case, form: Mapping[str, str]) -> No
         (case.gateway.parse_opt_out, "phoneNumber"),
     ):
         with pytest.raises(MalformedError, match=field):
-            parse(form)
+            parse(Knock(form=form))
 
 
 fields = st.sampled_from(["id", "from", "to", "text", "date", "status", "failureReason", "phoneNumber", "linkId"])
@@ -196,8 +207,8 @@ def test_parse_any_form(name: str, form: dict[str, str]) -> None:
     """Whatever a stranger posts, a form is read or malformed; nothing else is ever raised."""
     gateway = gateways.build(settings.Settings(), name)
 
-    for parse in (gateway.parse_inbound, gateway.parse_receipt, gateway.parse_opt_out):
+    for parse in (gateway.parse_inbound, gateway.parse_receipt, gateway.parse_opt_out, gateway.parse_ussd):
         try:
-            parse(form)
+            parse(Knock(form=form))
         except MalformedError as error:
             assert "missing" in str(error)

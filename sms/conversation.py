@@ -1,0 +1,606 @@
+"""The dialogue engine: a conversation is a pure step, `(state, command) -> (screen, state)`, its effects values.
+
+A handler is a generator. It yields a `Call` for whatever needs the world (a search, a reservation), is sent what came
+of it or thrown its Refusal, and returns what to show and what the person's next words mean. It knows no database, no
+language and no channel: `dialogue` performs the calls, `screens` has the two skins, SMS and USSD.
+
+State is JSON, per person. Its keys, all optional:
+    context     what the parser needs to know: one of `commands.CONTEXTS`
+    choices     [[intent, args], …]: what 1, 2, 3… mean, as the person was shown them (written by the skin)
+    more        what S goes on with
+    yes, no     [intent, args]: what OUI and NON do
+    ask         [intent, args, name]: a free answer is the argument `name` of that command
+    words       the last search, for `AL` alone
+    code        the listing just shown, for `R` and `W` alone
+    missed      messages not understood, in a row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+from circular.errors import Refusal
+from sms.commands import Command
+
+State: TypeAlias = dict[str, Any]
+LINES = 3  # of a list: what one segment can hold
+MISSED = 2  # messages not understood before a human is offered (contract)
+LASTING = ("missed", "words")  # what outlives the list that is open
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+class Quantity(NamedTuple):
+    """Thousandths of a unit."""
+
+    milli: int
+    unit: str
+
+
+class Price(NamedTuple):
+    """ISO 4217 minor units; nothing to pay is said in words."""
+
+    cents: int
+    currency: str
+
+
+class Day(NamedTuple):
+    """The local day of a time in milliseconds since 1970."""
+
+    ms: int
+
+
+class Time(NamedTuple):
+    """The local time of day of a time in milliseconds since 1970."""
+
+    ms: int
+
+
+class Hours(NamedTuple):
+    """Opening hours in OpenStreetMap's syntax."""
+
+    osm: str
+
+
+class Phone(NamedTuple):
+    """A number in E.164 form, said as people here dial it."""
+
+    e164: str
+
+
+class Text(NamedTuple):
+    """A text of the catalogue, by key."""
+
+    key: str
+
+
+Value: TypeAlias = str | int | float | Quantity | Price | Day | Time | Hours | Phone | Text
+Facts: TypeAlias = Mapping[str, Value]
+
+
+class Row(NamedTuple):
+    """A line of a list, and what choosing it does."""
+
+    facts: Facts
+    command: Command
+
+
+class Option(NamedTuple):
+    """Something that one can do from here. `key` names its label. By SMS only a menu numbers them."""
+
+    key: str
+    command: Command
+
+
+class Screen(NamedTuple):
+    """What to show, without words: a text's key and its facts, the lines of a list, what can be done next."""
+
+    key: str
+    facts: Facts = {}
+    row_key: str = ""
+    rows: tuple[Row, ...] = ()
+    options: tuple[Option, ...] = ()
+    language: str | None = None  # said in this language instead of the person's
+    last: bool = False  # the one text that goes to somebody who opted out
+
+
+class Call(NamedTuple):
+    """Something asked of the world: a verb of `dialogue.VERBS` and its arguments."""
+
+    verb: str
+    args: dict[str, Any]
+
+
+class Said(NamedTuple):
+    """What to show, and the state from now on (None: as before, but for the open question)."""
+
+    screen: Screen
+    state: State | None = None
+
+
+Step: TypeAlias = Generator[Call, Any, Said]
+Handler: TypeAlias = Callable[[State, dict[str, Any]], Step]
+
+
+# --- the step ---------------------------------------------------------------------------------------------------------
+def step(state: State, command: Command) -> Step:
+    """What follows a command in a state. Refusals of the rules are shown; nothing else is caught."""
+    meant = _resolve(state, command)
+    try:
+        said = yield from HANDLERS[meant.intent](state, meant.args)
+    except Refusal as refusal:
+        said = Said(_refused(refusal, meant.args))
+    after = kept(state) if said.state is None else said.state
+    if meant.intent not in UNDERSTOOD_LATER:
+        after = {**after, "missed": 0}
+    return Said(said.screen, {name: value for name, value in after.items() if value})
+
+
+def kept(state: State) -> State:
+    """The state without what counts for the next message only: the question that was open, the listing that was shown."""
+    return {name: value for name, value in state.items() if name not in ("yes", "no", "ask", "code")}
+
+
+def opened(state: State, **more: Any) -> State:
+    """A new state with what outlives a list, and `more`."""
+    return {**{name: state[name] for name in LASTING if name in state}, **more}
+
+
+def _resolve(state: State, command: Command) -> Command:
+    """The command that a number, OUI or a free answer stands for, in a state."""
+    if command.intent in ("yes", "no") and state.get(command.intent):
+        return Command(*state[command.intent])
+    choice = command.args.get("choice")
+    if command.intent == "details" and choice is not None:
+        chosen = _chosen(state, choice)
+        return Command(*chosen) if chosen else Command("no_choice")
+    return command
+
+
+def _chosen(state: State, choice: int) -> list[Any] | None:
+    choices = state.get("choices", [])
+    return choices[choice - 1] if 1 <= choice <= len(choices) else None
+
+
+def _argument(state: State, args: dict[str, Any], name: str) -> str | None:
+    """An argument given, or that of the line chosen (`R1`, `A1`, `W1`); None when there is neither."""
+    if name in args:
+        return str(args[name])
+    chosen = _chosen(state, args["choice"]) if "choice" in args else None
+    return str(chosen[1][name]) if chosen and name in chosen[1] else None
+
+
+def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
+    facts: dict[str, Any] = {"code": args.get("code", ""), "pin": args.get("pickup_code", ""), **refusal.facts}
+    unit = str(facts.pop("unit", "piece"))
+    for name in ("available", "minimum", "step", "reserved"):
+        if name in facts:
+            facts[name] = Quantity(round(float(facts[name]) * 1000), unit)
+    facts["unit"] = Text(f"unit_{unit}")
+    if "phone" in facts:
+        facts["phone"] = Phone(str(facts["phone"]))
+    if "state" in facts:
+        facts["state"] = Text(f"state_{facts['state']}")
+    return Screen(f"refusal_{refusal.code}", facts)
+
+
+def _simply(key: str, **facts: Value) -> Said:
+    return Said(Screen(key, facts))
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+def _search(state: State, args: dict[str, Any]) -> Step:
+    words = str(args.get("words", ""))
+    if not words:
+        return Said(Screen("search_ask"), {**kept(state), "ask": ["search", {}, "words"]})
+    return (yield from _results(state, words, None))
+
+
+def _more(state: State, _args: dict[str, Any]) -> Step:
+    more = state.get("more")
+    if not more:
+        return _simply("no_more")
+    return (yield from HANDLERS[more[0]](state, more[1]))
+
+
+def _go_on(state: State, args: dict[str, Any]) -> Step:
+    return (yield from _results(state, args["words"], args["cursor"]))
+
+
+def _results(state: State, words: str, cursor: str | None) -> Step:
+    found = yield Call("find", {"words": words, "cursor": cursor})
+    if not found["items"]:
+        return (yield from _nothing(state, words))
+    rows = tuple(
+        Row(
+            {
+                "n": n,
+                "title": listing["title"],
+                "quantity": Quantity(listing["available"], listing["unit"]),
+                "place": listing["place_name"],
+                "code": listing["code"],
+            },
+            Command("details", {"code": listing["code"]}),
+        )
+        for n, listing in enumerate(found["items"], 1)
+    )
+    key = "results" if found["next"] else "results_end"
+    screen = Screen(key, {"words": words.upper(), "count": found["count"]}, "results_line", rows)
+    after = opened(state, context="after_list", words=words, missed=0)
+    if found["next"]:
+        after["more"] = ["go_on", {"words": words, "cursor": found["next"]}]
+    return Said(screen, after)
+
+
+def _nothing(state: State, words: str) -> Step:
+    yield Call("note_unfound", {"words": words})
+    missed = state.get("missed", 0) + 1
+    after = {**opened(state), "missed": missed, "words": words}
+    if missed >= MISSED:
+        return Said(Screen("offer_human", {"words": words.upper()}), {**after, **_question(["human", {}])})
+    return Said(Screen("none", {"words": words.upper()}), after)
+
+
+def _question(yes: list[Any], no: list[Any] | None = None) -> State:
+    return {"context": "after_question_yes_no", "yes": yes, "no": no or ["leave_it", {}]}
+
+
+def _unknown(state: State, args: dict[str, Any]) -> Step:
+    missed = state.get("missed", 0) + 1
+    text = str(args.get("words", ""))
+    if missed >= MISSED:
+        return Said(
+            Screen("offer_human", {"words": text}), {**kept(state), "missed": missed, **_question(["human", {}])}
+        )
+    yield from ()
+    return Said(Screen("unknown", {"text": text}), {**kept(state), "missed": missed})
+
+
+def _details(state: State, args: dict[str, Any]) -> Step:
+    code = str(args["code"])
+    thing = yield Call("thing", {"code": code})
+    if "needs" in thing:
+        return _project_said(state, thing)
+    facts: dict[str, Value] = {
+        "code": code,
+        "title": thing["title"],
+        "quantity": Quantity(thing["available"], thing["unit"]),
+        "condition": Text(f"condition_{thing['condition']}"),
+        "price": Price(thing["price_cents"], thing["currency"]),
+        "place": thing["place_name"],
+        "hours": Hours(thing["place_hours"]),
+        "phone": Phone(thing["place_phone"]),
+    }
+    after = {**kept(state), "code": code}
+    if thing["kind"] != "material":
+        return Said(Screen("details_slot", facts), after)
+    if not thing["available"]:
+        return Said(
+            Screen("details_none_left", facts, options=(Option("do_wait", Command("waitlist", {"code": code})),)), after
+        )
+    options = (Option("do_reserve", Command("ask_quantity", {"code": code})),)
+    return Said(Screen("details", facts, options=options), after)
+
+
+def _no_choice(_state: State, _args: dict[str, Any]) -> Step:
+    yield from ()
+    return _simply("no_choice")
+
+
+# --- reserving --------------------------------------------------------------------------------------------------------
+def _reserve(state: State, args: dict[str, Any]) -> Step:
+    code = _argument(state, args, "code")
+    if code is None and not {"code", "choice"} & set(args) and state.get("code"):
+        code = state["code"]  # R alone, just after one listing was shown
+    if code is None:
+        return _simply("reserve_what")
+    try:
+        made = yield Call("reserve", {"code": code, "quantity": args.get("quantity")})
+    except Refusal as refusal:
+        if refusal.code != "sold_out":
+            raise
+        return _too_few(state, code, refusal)
+    return _simply("reserved", **reservation_facts(made))
+
+
+def _too_few(state: State, code: str, refusal: Refusal) -> Said:
+    """Less than was asked for: what is left is offered, or a place in the queue."""
+    left, unit, title = refusal.facts["available"], refusal.facts["unit"], refusal.facts["title"]
+    if left:
+        facts: dict[str, Value] = {"quantity": Quantity(round(left * 1000), unit), "title": title, "code": code}
+        return Said(
+            Screen("too_few", facts),
+            {**kept(state), **_question(["reserve", {"code": code, "quantity": left}])},
+        )
+    return Said(
+        Screen("none_left", {"title": title, "code": code}), {**kept(state), **_question(["waitlist", {"code": code}])}
+    )
+
+
+def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
+    """What the texts say of a reservation (a noun's facts)."""
+    return {
+        "quantity": Quantity(made["quantity"], made["unit"]),
+        "title": made["title"],
+        "pin": made["pickup_code"],
+        "place": made["place_name"],
+        "day": Day(made["expires_at"]),
+        "time": Time(made["expires_at"]),
+    }
+
+
+def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
+    """USSD asks one thing a screen: how many, then whether really."""
+    thing = yield Call("thing", {"code": args["code"]})
+    if thing["available"] <= thing["min_quantity"]:
+        return (yield from _confirm(state, {"code": args["code"]}))
+    facts: dict[str, Value] = {
+        "title": thing["title"],
+        "quantity": Quantity(thing["available"], thing["unit"]),
+    }
+    return Said(Screen("ask_quantity", facts), {**kept(state), "ask": ["confirm", {"code": args["code"]}, "quantity"]})
+
+
+def _confirm(_state: State, args: dict[str, Any]) -> Step:
+    thing = yield Call("thing", {"code": args["code"]})
+    quantity = args.get("quantity")
+    milli = thing["min_quantity"] if quantity is None else round(float(quantity) * 1000)
+    reserve = Command("reserve", {"code": args["code"], "quantity": quantity})
+    facts: dict[str, Value] = {"title": thing["title"], "quantity": Quantity(milli, thing["unit"])}
+    return Said(Screen("confirm", facts, options=(Option("do_yes", reserve),)))
+
+
+def _mine(state: State, args: dict[str, Any]) -> Step:
+    pin = args.get("pickup_code")
+    if pin is not None:
+        found = yield Call("reservation", {"pickup_code": pin})
+        options = (
+            Option("do_extend", Command("extend", {"pickup_code": pin})),
+            Option("do_cancel", Command("confirm_cancel", {"pickup_code": pin})),
+        )
+        return Said(Screen("mine_one", reservation_facts(found), options=options))
+    found = yield Call("mine", {"limit": LINES})
+    if not found:
+        return _simply("mine_none")
+    return _mine_said(state, "mine", found)
+
+
+def _mine_said(state: State, key: str, found: list[dict[str, Any]]) -> Said:
+    rows = tuple(
+        Row({"n": n, **reservation_facts(one)}, Command("mine", {"pickup_code": one["pickup_code"]}))
+        for n, one in enumerate(found, 1)
+    )
+    return Said(Screen(key, {}, "mine_line", rows), opened(state, context="has_reservation"))
+
+
+def _cancel(state: State, args: dict[str, Any]) -> Step:
+    pin = _argument(state, args, "pickup_code")
+    if pin is None and "code" in args:  # A 41271: the listing's number; plain enough when one of it is held
+        held = yield Call("mine", {"limit": 9})
+        pins = [one["pickup_code"] for one in held if one["listing"] == args["code"]]
+        pin = pins[0] if len(pins) == 1 else None
+    if pin is None:
+        held = yield Call("mine", {"limit": LINES})
+        if not held:
+            return _simply("mine_none")
+        if len(held) == 1:  # alone, the word asks before it takes anything away
+            return (yield from _confirm_cancel(state, {"pickup_code": held[0]["pickup_code"]}))
+        return _mine_said(state, "cancel_which", held)
+    cancelled = yield Call("cancel", {"pickup_code": pin})
+    return _simply("cancelled", title=cancelled["title"], code=cancelled["listing"])
+
+
+def _confirm_cancel(state: State, args: dict[str, Any]) -> Step:
+    found = yield Call("reservation", args)
+    yes = Command("cancel", args)
+    screen = Screen("cancel_ask", reservation_facts(found), options=(Option("do_yes", yes),))
+    return Said(screen, {**kept(state), **_question([yes.intent, yes.args])})
+
+
+def _extend(state: State, args: dict[str, Any]) -> Step:
+    pin = _argument(state, args, "pickup_code")
+    if pin is None:
+        held = yield Call("mine", {"limit": LINES})
+        if not held:
+            return _simply("mine_none")
+        if len(held) > 1:
+            return _mine_said(state, "extend_which", held)
+        pin = held[0]["pickup_code"]
+    extended = yield Call("extend", {"pickup_code": pin})
+    return _simply("extended", **reservation_facts(extended))
+
+
+def _waitlist(state: State, args: dict[str, Any]) -> Step:
+    code = _argument(state, args, "code") or state.get("code")
+    if code is None:
+        return _simply("wait_what")
+    waiting = yield Call("wait", {"code": code, "quantity": args.get("quantity")})
+    return _simply("waiting", title=waiting["title"], rank=waiting["rank"], code=code)
+
+
+# --- projects, machines -----------------------------------------------------------------------------------------------
+def _projects(state: State, args: dict[str, Any]) -> Step:
+    return (yield from _listed(state, "projects", "project_line", args))
+
+
+def _machines(state: State, args: dict[str, Any]) -> Step:
+    return (yield from _listed(state, "machines", "machine_line", args))
+
+
+def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step:
+    words = str(args.get("words", ""))
+    found = yield Call(verb, {"words": words, "cursor": args.get("cursor")})
+    if not found["items"]:
+        return Said(Screen(f"{verb}_none", {"words": words.upper()}), opened(state))
+    rows = tuple(
+        Row(
+            {"n": n, "title": one["title"], "code": one["code"], "place": one.get("place_name") or ""},
+            Command("details", {"code": one["code"]}),
+        )
+        for n, one in enumerate(found["items"], 1)
+    )
+    after = opened(state, context="after_list")
+    if found["next"]:
+        after["more"] = [verb, {"words": words, "cursor": found["next"]}]
+    return Said(Screen(verb if found["next"] else f"{verb}_end", {}, row_key, rows), after)
+
+
+def _project_said(state: State, project: Mapping[str, Any]) -> Said:
+    facts: dict[str, Value] = {
+        "code": project["code"],
+        "title": project["title"],
+        "needs": ", ".join(project["needs_said"]),
+        "place": project["place_name"] or "",
+        "difficulty": Text(f"difficulty_{project['difficulty']}"),
+    }
+    return Said(Screen("project", facts), kept(state))
+
+
+# --- alerts, gifts ----------------------------------------------------------------------------------------------------
+def _alert(state: State, args: dict[str, Any]) -> Step:
+    words = str(args.get("words", ""))
+    if not words and state.get("missed"):
+        words = state.get("words", "")  # AL alone, after a search that found nothing
+    if words:
+        yield Call("add_alert", {"words": words})
+        return _simply("alert_added", words=words.upper())
+    found = yield Call("alerts", {"limit": LINES})
+    if not found:
+        return _simply("alert_what")
+    rows = tuple(
+        Row({"n": n, "words": one["words"].upper()}, Command("alert_stop", {"choice": n}))
+        for n, one in enumerate(found, 1)
+    )
+    return Said(Screen("alerts", {}, "alert_line", rows), opened(state))
+
+
+def _alert_stop(_state: State, args: dict[str, Any]) -> Step:
+    yield Call("stop_alerts", {"choice": args.get("choice")})
+    return _simply("alerts_stopped")
+
+
+def _give(state: State, args: dict[str, Any]) -> Step:
+    if not args.get("words"):
+        return Said(Screen("give_what"), {**kept(state), "ask": ["give", {}, "words"]})
+    given = yield Call("give", dict(args))
+    return _simply("given", code=given["code"])
+
+
+# --- the person -------------------------------------------------------------------------------------------------------
+def _language(state: State, args: dict[str, Any]) -> Step:
+    chosen = yield Call("choose_language", {"choice": args.get("choice"), "language": args.get("language")})
+    if chosen is None:
+        return Said(Screen("language_menu", options=LANGUAGE_OPTIONS), opened(state, context="language_menu"))
+    return Said(Screen("language_set", language=chosen), opened(state))
+
+
+def _help(state: State, args: dict[str, Any]) -> Step:
+    yield from ()
+    if args.get("menu"):
+        return Said(MENU, opened(state))
+    return _simply("welcome" if args.get("greeting") else "help")
+
+
+def _hours(_state: State, _args: dict[str, Any]) -> Step:
+    place = yield Call("place", {})
+    if place is None:
+        return _simply("help")
+    return _simply("hours", place=place["name"], hours=Hours(place["opening_hours"]), phone=Phone(place["phone"]))
+
+
+def _human(state: State, _args: dict[str, Any]) -> Step:
+    asked = yield Call("ask_human", {"words": state.get("words", "")})
+    return Said(Screen("human", {"phone": Phone(asked["phone"]), "hours": Hours(asked["hours"])}), opened(state))
+
+
+def _data(_state: State, _args: dict[str, Any]) -> Step:
+    yield from ()
+    return _simply("data")
+
+
+def _erase(state: State, args: dict[str, Any]) -> Step:
+    if not args.get("sure"):
+        yield from ()
+        sure = Command("erase", {"sure": True})
+        screen = Screen("erase_ask", options=(Option("do_yes", sure),))
+        return Said(screen, {**kept(state), **_question([sure.intent, sure.args])})
+    yield Call("erase", {})
+    return Said(Screen("erased", last=True), {})
+
+
+def _stop(_state: State, _args: dict[str, Any]) -> Step:
+    yield Call("stop", {})
+    return Said(Screen("stop_done", last=True), {})
+
+
+def _start(_state: State, _args: dict[str, Any]) -> Step:
+    yield Call("start", {})
+    return Said(Screen("start_done"), {})
+
+
+def _yes(state: State, _args: dict[str, Any]) -> Step:
+    """OUI with no question open takes what the waitlist offers, if it offers anything."""
+    taken = yield Call("take_offer", {})
+    if taken is None:
+        return _simply("nothing_asked")
+    return Said(Screen("reserved", reservation_facts(taken)), opened(state))
+
+
+def _no(_state: State, _args: dict[str, Any]) -> Step:
+    passed = yield Call("pass_offer", {})
+    return _simply("offer_passed", title=passed["title"]) if passed else _simply("left")
+
+
+def _leave_it(state: State, _args: dict[str, Any]) -> Step:
+    yield from ()
+    return Said(Screen("left"), opened(state))
+
+
+MENU = Screen(
+    "menu",
+    options=(
+        Option("do_search", Command("search")),
+        Option("do_mine", Command("mine")),
+        Option("do_projects", Command("projects")),
+        Option("do_machines", Command("machines")),
+        Option("do_language", Command("language")),
+        Option("do_hours", Command("hours")),
+        Option("do_human", Command("human")),
+    ),
+)
+LANGUAGE_OPTIONS = tuple(Option(f"language_{n}", Command("language", {"choice": n})) for n in range(1, 7))
+# Intents whose handler says itself whether the message was understood.
+UNDERSTOOD_LATER = frozenset({"search", "unknown"})
+
+HANDLERS: dict[str, Handler] = {
+    "search": _search,
+    "go_on": _go_on,
+    "more": _more,
+    "details": _details,
+    "no_choice": _no_choice,
+    "reserve": _reserve,
+    "ask_quantity": _ask_quantity,
+    "confirm": _confirm,
+    "mine": _mine,
+    "cancel": _cancel,
+    "confirm_cancel": _confirm_cancel,
+    "extend": _extend,
+    "waitlist": _waitlist,
+    "projects": _projects,
+    "machines": _machines,
+    "alert": _alert,
+    "alert_stop": _alert_stop,
+    "give": _give,
+    "language": _language,
+    "help": _help,
+    "hours": _hours,
+    "human": _human,
+    "data": _data,
+    "erase": _erase,
+    "stop": _stop,
+    "start": _start,
+    "yes": _yes,
+    "no": _no,
+    "leave_it": _leave_it,
+    "unknown": _unknown,
+}
