@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from flask import Flask, Response, request
 
-from circular import i18n, settings
+from circular import i18n, rendering, settings
 from circular.http import headers_of, refusal_of, sentence, status_of
-from circular.web import health, pages, rendering
+from circular.web import health, pages
 
 LANGUAGE_KEPT = 365 * 86_400  # seconds
 POLICY = (

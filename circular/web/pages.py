@@ -14,7 +14,7 @@ from flask import Blueprint, Response, request, send_from_directory, url_for
 from circular import catalog, clock, db, places, projects, reservations, settings
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, sentence, status_of
-from circular.web.rendering import page
+from circular.rendering import page
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 STATIC = pathlib.Path(__file__).parent / "static"

@@ -1,4 +1,7 @@
-"""Pages: templates with the texts of the reader's language, and values as people read them."""
+"""What the doors with pages share: templates with the texts of the reader's language, and values as people read them.
+
+The one stylesheet is the web door's, inlined; its hash is in the Content-Security-Policy.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from markupsafe import Markup
 from circular import clock, db, i18n, settings
 
 # Markup, so that it is not escaped: it is our own file.
-STYLE = Markup((pathlib.Path(__file__).parent / "static" / "base.css").read_text(encoding="utf-8").strip())  # noqa: S704
+STYLE = Markup((pathlib.Path(__file__).parent / "web" / "static" / "base.css").read_text(encoding="utf-8").strip())  # noqa: S704
 STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
 _OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
