@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from urllib.parse import parse_qsl
+import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import hypothesis
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from circular import settings
 from sms import gateways
-from sms.gateways.africastalking import AfricasTalking
 from sms.gateways.base import (
     Accepted,
     Failed,
@@ -26,50 +21,48 @@ from sms.gateways.base import (
     MalformedError,
     OptOut,
     Outgoing,
+    Receipt,
     Retry,
     Unknown,
 )
-from sms.gateways.console import Console
-from tests.fake_africastalking import FakeAfricasTalking
+from tests.sms.gateways import case_forms
+from tests.sms.gateways.case import PHONE, SECRET, Case, Running
 
-FIXTURES = Path(__file__).parents[3] / "fixtures" / "gateways"
-SECRET = "a-key-that-nobody-may-see"
-PHONE = "+596696123456"
+CASES: dict[str, Case] = {
+    "console": case_forms.CONSOLE,
+    "africastalking": case_forms.AFRICASTALKING,
+}
 OUTCOMES = (Accepted, Retry, Unknown, Failed)
 
 
-def body(name: str, gateway: str = "africastalking") -> dict[str, str]:
-    """A recorded form, as Flask reads it."""
-    return dict(parse_qsl((FIXTURES / gateway / name).read_text().strip(), keep_blank_values=True))
-
-
-@dataclass
-class Case:
-    """A gateway beside its provider: `sent` is what the provider saw, `break_it` takes the provider away."""
-
-    gateway: Gateway
-    sent: Callable[[], str]
-    break_it: Callable[[], object]
-
-
-def _console() -> Iterator[Case]:
-    stream = io.StringIO()
-    yield Case(Console(stream), stream.getvalue, stream.close)
-
-
-def _africastalking() -> Iterator[Case]:
-    with FakeAfricasTalking() as provider:
-        gateway = AfricasTalking(username="sandbox", api_key=SECRET, api_url=provider.url, timeout=(5.0, 5.0))
-        yield Case(gateway, lambda: str([m["text"] for m in provider.messages]), provider.stop)
-
-
-CASES: dict[str, Callable[[], Iterator[Case]]] = {"console": _console, "africastalking": _africastalking}
-
-
 @pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest) -> Case:
     """Every gateway in turn."""
-    yield from CASES[request.param]()
+    return CASES[request.param]
+
+
+@pytest.fixture
+def running(case: Case) -> Iterator[Running]:
+    """Every gateway in turn, beside its provider."""
+    with case.running() as beside:
+        yield beside
+
+
+def built(name: str) -> Gateway:
+    """A gateway as the webhooks build it."""
+    return gateways.build(settings.Settings(sms_gateway=name, **CASES[name].settings))
+
+
+def each(kind: str) -> Any:
+    """Every knock of a kind beside what it means, by gateway."""
+    return pytest.mark.parametrize(
+        ("name", "knock", "meaning"),
+        [
+            pytest.param(name, *entry, id=f"{name}-{number}")
+            for name, case in CASES.items()
+            for number, entry in enumerate(getattr(case, kind))
+        ],
+    )
 
 
 def test_every_gateway_is_under_contract() -> None:
@@ -80,10 +73,8 @@ def test_every_gateway_is_under_contract() -> None:
 @pytest.mark.parametrize("name", gateways.GATEWAYS)
 def test_build_by_name_and_by_settings(name: str) -> None:
     """The webhook asks by name, the sender takes what the settings chose."""
-    chosen = settings.Settings(sms_gateway=name, africastalking_api_key=SECRET)
-
     assert gateways.known(name)
-    assert gateways.build(chosen).name == name
+    assert built(name).name == name
     assert gateways.build(settings.Settings(), name).name == name
 
 
@@ -92,123 +83,134 @@ def test_unknown_name_is_not_known() -> None:
     assert not gateways.known("pigeon")
 
 
-def test_send_is_accepted(case: Case) -> None:
-    """The text reaches the provider whole, accents included, and the answer carries an id."""
-    outcome = case.gateway.send(Outgoing("12", PHONE, "Réservé : 3 tôles, code 7391"))
+# --- out --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("text", ["Réservé: 3 {[€]} à 7h, code 7391", "Réservé : 3 tôles, ça y est 🙂"])
+def test_send_is_accepted(running: Running, text: str) -> None:
+    """The text reaches the provider whole, in GSM 03.38 and beyond, and the answer carries an id."""
+    outcome = running.gateway.send(Outgoing("12", PHONE, text))
 
     assert isinstance(outcome, Accepted)
     assert outcome.provider_id
-    assert "Réservé : 3 tôles, code 7391" in case.sent()
+    assert text in running.sent()
 
 
 @pytest.mark.parametrize("to", [PHONE, "", "40404", "Orange", "+٥٩٦٦٩٦١٢٣٤٥٦", "+596696123456\n", "\0"])
 @pytest.mark.parametrize("text", ["bois", "", "🙂" * 300, "\ud800", "\0", "a\r\nb"])
-def test_send_never_raises(case: Case, to: str, text: str) -> None:
+def test_send_never_raises(running: Running, to: str, text: str) -> None:
     """Whatever is handed over, the answer is an outcome."""
-    assert isinstance(case.gateway.send(Outgoing("12", to, text)), OUTCOMES)
+    assert isinstance(running.gateway.send(Outgoing("12", to, text)), OUTCOMES)
 
 
-def test_send_without_provider_is_an_outcome_without_secrets(case: Case) -> None:
+def test_send_without_provider_is_an_outcome_without_secrets(running: Running) -> None:
     """The provider is gone: nothing is raised, and the reason names neither number nor key nor text."""
-    case.break_it()
+    running.break_it()
 
-    outcome = case.gateway.send(Outgoing("12", PHONE, "code 7391"))
+    outcome = running.gateway.send(Outgoing("12", PHONE, "code 7391"))
 
     assert isinstance(outcome, Retry | Unknown | Failed)
     assert not any(word in outcome.reason for word in (SECRET, "696123456", "7391"))
 
 
-def test_repr_has_no_secret(case: Case) -> None:
+def test_health_is_a_line_without_secrets(running: Running) -> None:
+    """Nothing is wrong beside a provider that runs; without one nothing is raised and no secret told."""
+    assert running.gateway.health() == ""
+
+    running.break_it()
+
+    said = running.gateway.health()
+    assert "\n" not in said
+    assert SECRET not in said
+
+
+def test_repr_has_no_secret(running: Running) -> None:
     """A gateway may be printed."""
-    assert SECRET not in repr(case.gateway)
-    assert SECRET not in str(case.gateway)
+    assert SECRET not in repr(running.gateway)
+    assert SECRET not in str(running.gateway)
 
 
-def test_parse_inbound_recorded(case: Case) -> None:
-    """A recorded message is read, in both shapes of its date."""
-    assert case.gateway.parse_inbound(Knock(form=body("inbound.form"))) == Inbound(
-        "ee2f8a4c-1d1b-4b0e-9f6e-0d9f1c5f7a11",
-        PHONE,
-        "40404",
-        "R 41271 3",
-        datetime(2026, 11, 27, 21, 4, 45, tzinfo=UTC),
-    )
-
-    accents = case.gateway.parse_inbound(Knock(form=body("inbound-accents.form")))
-    assert accents.text == "Chèche tòl épi bwa, ça fini ? 🙂"
-    assert accents.sent_at == datetime(2026, 11, 27, 21, 4, 45, tzinfo=UTC)
+# --- in ---------------------------------------------------------------------------------------------------------------
+@each("inbound")
+def test_parse_inbound_recorded(name: str, knock: Knock, meaning: Inbound | None) -> None:
+    """A message as its provider writes it."""
+    assert built(name).parse_inbound(knock) == meaning
 
 
-def test_parse_inbound_with_little_in_it(case: Case) -> None:
-    """A sender is enough; what a database's key cannot hold is no id."""
-    assert case.gateway.parse_inbound(Knock(form={"from": PHONE})) == Inbound(None, PHONE, "", "", None)
-
-    for odd in ("", " ", "a\0b", "x" * 201):
-        assert case.gateway.parse_inbound(Knock(form={"from": PHONE, "id": odd})).external_id is None
-    for odd in ("", "yesterday", "2026-13-01 00:00:00", "2026-11-27", "\0"):
-        assert case.gateway.parse_inbound(Knock(form={"from": PHONE, "date": odd})).sent_at is None
+@each("receipts")
+def test_parse_receipt_recorded(name: str, knock: Knock, meaning: Receipt) -> None:
+    """Every documented status has a meaning; a new one is kept as it is."""
+    assert built(name).parse_receipt(knock) == meaning
 
 
-def test_parse_receipt_recorded(case: Case) -> None:
-    """Delivered, and failed with the provider's reason."""
-    delivered = case.gateway.parse_receipt(Knock(form=body("receipt-success.form")))
-    assert (delivered.status, delivered.provider_status, delivered.reason) == ("delivered", "Success", "")
-    assert delivered.provider_id == "ATXid_0123456789abcdef0123456789abcdef"
-
-    failed = case.gateway.parse_receipt(Knock(form=body("receipt-failed.form")))
-    assert (failed.status, failed.provider_status, failed.reason) == ("failed", "Failed", "DeliveryFailure")
+@each("opt_outs")
+def test_parse_opt_out_recorded(name: str, knock: Knock, meaning: OptOut) -> None:
+    """Who told the provider STOP."""
+    assert built(name).parse_opt_out(knock) == meaning
 
 
 @pytest.mark.parametrize(
-    ("said", "status"),
+    ("name", "parser", "knock", "word"),
     [
-        ("Sent", "sent"),
-        ("Submitted", "sent"),
-        ("Buffered", "sent"),
-        ("Success", "delivered"),
-        ("Rejected", "failed"),
-        ("Failed", "failed"),
-        ("Expired", "failed"),
-        ("Teleported", "unknown"),
-        ("", "unknown"),
+        pytest.param(name, *entry, id=f"{name}-{number}")
+        for name, case in CASES.items()
+        for number, entry in enumerate(case.malformed)
     ],
 )
-def test_parse_receipt_status(case: Case, said: str, status: str) -> None:
-    """Every documented status has a meaning; a new one is kept as it is."""
-    receipt = case.gateway.parse_receipt(Knock(form={"id": "ATXid_1", "status": said}))
+def test_parse_what_nobody_sends(name: str, parser: str, knock: Knock, word: str) -> None:
+    """No sender, no id, no number: one kind of error, which names the field and no value."""
+    with pytest.raises(MalformedError, match=word) as caught:
+        getattr(built(name), parser)(knock)
 
-    assert (receipt.status, receipt.provider_status) == (status, said)
-
-
-def test_parse_opt_out_recorded(case: Case) -> None:
-    """Who told the provider STOP."""
-    assert case.gateway.parse_opt_out(Knock(form=body("optout.form"))) == OptOut(PHONE)
+    assert not any(value in str(caught.value) for value in (PHONE, SECRET))
 
 
-@pytest.mark.parametrize("form", [{}, {"from": "", "id": "", "phoneNumber": ""}, {"from": " ", "id": "\0"}])
-def test_parse_form_that_nobody_sends(case: Case, form: Mapping[str, str]) -> None:
-    """No sender, no id, no number: one kind of error, which names the field."""
-    for parse, field in (
-        (case.gateway.parse_inbound, "from"),
-        (case.gateway.parse_receipt, "id"),
-        (case.gateway.parse_opt_out, "phoneNumber"),
-    ):
-        with pytest.raises(MalformedError, match=field):
-            parse(Knock(form=form))
-
-
-fields = st.sampled_from(["id", "from", "to", "text", "date", "status", "failureReason", "phoneNumber", "linkId"])
-
-
-@pytest.mark.parametrize("name", gateways.GATEWAYS)
+@pytest.mark.parametrize("name", CASES)
 @hypothesis.settings(deadline=None)  # a busy machine is no failure
-@given(form=st.dictionaries(fields, st.text()))
-def test_parse_any_form(name: str, form: dict[str, str]) -> None:
-    """Whatever a stranger posts, a form is read or malformed; nothing else is ever raised."""
-    gateway = gateways.build(settings.Settings(), name)
+@hypothesis.given(data=st.data())
+def test_parse_anything(name: str, data: st.DataObject) -> None:
+    """Whatever a stranger sends, a knock is read or malformed; nothing else is ever raised."""
+    gateway, knock = built(name), data.draw(CASES[name].anything)
 
     for parse in (gateway.parse_inbound, gateway.parse_receipt, gateway.parse_opt_out, gateway.parse_ussd):
-        try:
-            parse(Knock(form=form))
-        except MalformedError as error:
-            assert "missing" in str(error)
+        with contextlib.suppress(MalformedError):
+            parse(knock)
+
+
+# --- fetched ----------------------------------------------------------------------------------------------------------
+class Kept:
+    """An inbox. While `full`, it keeps nothing."""
+
+    def __init__(self) -> None:
+        self.kept: list[Inbound | Receipt] = []
+        self.full = False
+
+    def message(self, message: Inbound) -> None:
+        """Keep a message."""
+        self.receipt(message)
+
+    def receipt(self, receipt: Inbound | Receipt) -> None:
+        """Keep a receipt."""
+        if self.full:
+            raise OSError("no space left")
+        self.kept.append(receipt)
+
+
+def test_collect_hands_over_what_waits_once(case: Case, running: Running) -> None:
+    """A provider that does not knock is asked: everything that waits, and nothing twice."""
+    inbox = Kept()
+
+    assert running.gateway.collect(inbox) == len(case.waiting)
+    assert running.gateway.collect(inbox) == 0
+    assert inbox.kept == list(case.waiting)
+
+
+def test_collect_forgets_nothing_that_was_not_kept(case: Case, running: Running) -> None:
+    """A disk that is full costs no message: it waits where it was."""
+    inbox = Kept()
+    inbox.full = True
+    with contextlib.suppress(OSError):
+        running.gateway.collect(inbox)
+
+    inbox.full = False
+    running.gateway.collect(inbox)
+
+    assert inbox.kept == list(case.waiting)
