@@ -25,17 +25,23 @@ _OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
 _OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
 
 
-def render(key: str, language: str, /, **facts: object) -> str:
-    """The text `key` filled from `facts`, in 160 septets at most. An empty `phone` is read as the town hall.
+def render(key: str, language: str, room: int = segments.SEGMENT, /, **facts: object) -> str:
+    """The text `key` filled from `facts`, in `room` septets at most. An empty `phone` is read as the town hall.
 
     Raises: KeyError for an unknown key or a missing fact; never for the length or the characters of a fact.
     """
     template = _template(key, language)
-    return _fill(template, _readable(template, language, facts))
+    return _fill(template, _readable(template, language, facts), room)
 
 
 def render_list(
-    key: str, line_key: str, language: str, rows: Sequence[Mapping[str, object]], /, **facts: object
+    key: str,
+    line_key: str,
+    language: str,
+    rows: Sequence[Mapping[str, object]],
+    room: int = segments.SEGMENT,
+    /,
+    **facts: object,
 ) -> str:
     """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left.
 
@@ -47,12 +53,12 @@ def render_list(
         around["words"] = _cut(around["words"], LONGEST_WORDS)
     shown = [_readable(line, language, row) for row in rows[:LINES]]
     bare = "\n".join(line.format_map({**row, "title": ""}) for row in shown)
-    room = segments.SEGMENT - _length(frame.format_map({**around, "lines": bare}))
+    spare = room - length(frame.format_map({**around, "lines": bare}))
     # The shortest title takes what it needs, the others share the rest.
-    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: _length(row["title"])), strict=True):
-        row["title"] = _cut(row["title"], max(0, room // left))
-        room -= _length(row["title"])
-    return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)})
+    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row["title"])), strict=True):
+        row["title"] = _cut(row["title"], max(0, spare // left))
+        spare -= length(row["title"])
+    return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)}, room)
 
 
 def quantity(amount: Decimal | int, unit: str, language: str) -> str:
@@ -68,6 +74,11 @@ def hours(opening_hours: str, language: str) -> str:
     said = _OSM_DAY.sub(lambda found: i18n.DAYS[language][_OSM_DAYS.index(found[1])], said)
     said = _OSM_TIME.sub(lambda found: i18n.wall_time(int(found[1]), int(found[2]), language), said)
     return said or _template("hours_unknown", language)
+
+
+def exists(key: str) -> bool:
+    """True when there is a text `key` (French has them all)."""
+    return bool(i18n.catalogue("sms", "fr").gettext(key) != key)
 
 
 def _template(key: str, language: str) -> str:
@@ -90,19 +101,20 @@ def _readable(template: str, language: str, facts: Mapping[str, object]) -> dict
     return found
 
 
-def _fill(template: str, facts: dict[str, str]) -> str:
+def _fill(template: str, facts: dict[str, str], most: int) -> str:
     text = template.format_map(facts)
     for least in (_READABLE, 0):
         for name in _SHORTENED:
-            over = _length(text) - segments.SEGMENT
+            over = length(text) - most
             if over > 0 and name in facts:
-                room = max(_length(facts[name]) - over, min(least, _length(facts[name])))
+                room = max(length(facts[name]) - over, min(least, length(facts[name])))
                 text = template.format_map({**facts, name: _cut(facts[name], room)})
                 facts = {**facts, name: _cut(facts[name], room)}
-    return _cut(text, segments.SEGMENT)
+    return _cut(text, most)
 
 
-def _length(text: str) -> int:
+def length(text: str) -> int:
+    """Septets of a text that is GSM-7 already."""
     found = segments.septets(text)
     assert found is not None, text  # facts are fitted, texts are GSM-7 (tests/sms/test_replies.py)
     return found
@@ -111,6 +123,6 @@ def _length(text: str) -> int:
 def _cut(text: str, room: int) -> str:
     """`text` in at most `room` septets, between two words where it can be."""
     width = min(room, len(text))
-    while _length(shorten(text, width)) > room:
+    while length(shorten(text, width)) > room:
         width -= 1
     return shorten(text, width)

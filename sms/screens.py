@@ -1,4 +1,8 @@
-"""The skins: a `Screen` becomes one SMS. Words are the catalogue's, values are said in the reader's language."""
+"""The two skins of the dialogue: a `Screen` becomes one SMS, or one screen of a USSD session.
+
+Words are the catalogue's, values are said in the reader's language. A USSD screen has texts of its own, `ussd_<key>`,
+where those of SMS tell what to text; its choices are numbered by the skin.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,20 @@ from typing import Any, NamedTuple
 from circular import db, i18n, settings
 from circular.checks import MILLI
 from sms import replies
-from sms.conversation import Day, Facts, Hours, Phone, Price, Quantity, Screen, Text, Time, Value
+from sms.commands import Command
+from sms.conversation import Day, Facts, Hours, Option, Phone, Price, Quantity, Screen, State, Text, Time, Value
+
+USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and `CON ` is counted with them by some
+MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
+# Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
+ENDINGS = frozenset(
+    "reserved cancelled extended waiting human given stop_done start_done erased alert_added alerts_stopped offer_passed "
+    "ussd_not_here refusal_busy refusal_storage_full".split()
+)
+# GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
+_NO_EXTENSION = str.maketrans(
+    {"^": "'", "{": "(", "}": ")", "\\": "/", "[": "(", "~": "-", "]": ")", "|": "/", "\f": " ", "€": "EUR"}
+)
 
 
 class Shown(NamedTuple):
@@ -33,6 +50,59 @@ def as_sms(screen: Screen, language: str) -> Shown:
 
 
 MENUS = ("menu", "language_menu")  # their texts number their options
+
+
+class UssdShown(NamedTuple):
+    """A screen of a session: its text, what numbers mean, whether it is the last, whether 98 shows more of it."""
+
+    text: str
+    choices: list[list[Any]]
+    ends: bool
+    more: bool
+
+
+def as_ussd(screen: Screen, state: State, language: str, page: int = 0) -> UssdShown:
+    """One screen of at most USSD_SCREEN septets and MOST_CHOICES choices; `page` is which of a long menu's."""
+    language = screen.language or language
+    choices = [list(row.command[:2]) for row in screen.rows]
+    labels: list[str] = []
+    for option in screen.options or _answers(state):
+        choices.append(list(option.command[:2]))
+        labels.append(replies.render(option.key, language))
+    first = page * MOST_CHOICES
+    numbered = [f"{len(screen.rows) + n} {label}" for n, label in enumerate(labels, 1)][first : first + MOST_CHOICES]
+    more = len(labels) > first + MOST_CHOICES
+    if not choices and screen.key in ENDINGS:
+        return UssdShown(_body(screen, language, USSD_SCREEN), [], True, False)
+    if more or (screen.rows and state.get("more")):
+        numbered.append(f"98 {replies.render('ussd_more', language)}")
+    if screen.key != "menu":
+        numbered.append(f"0 {replies.render('ussd_back', language)}")
+    tail = "".join(f"\n{line}" for line in numbered)
+    if not choices and replies.length(_body(screen, language, USSD_SCREEN) + tail) > USSD_SCREEN:
+        tail = ""  # a long text alone: 0 and 00 work all the same
+    room = USSD_SCREEN - replies.length(tail)
+    return UssdShown(_body(screen, language, room) + tail, choices, False, more)
+
+
+def _answers(state: State) -> tuple[Option, ...]:
+    """The open question's, where the screen itself offers nothing."""
+    if not state.get("yes"):
+        return ()
+    return (Option("do_yes", Command(*state["yes"])), Option("do_no", Command(*state["no"])))
+
+
+def _body(screen: Screen, language: str, room: int) -> str:
+    """The text of a screen in `room` septets, without what a USSD screen cannot show."""
+    key = f"ussd_{screen.key}" if replies.exists(f"ussd_{screen.key}") else screen.key
+    facts = {name: text.translate(_NO_EXTENSION) for name, text in said(screen.facts, language).items()}
+    if screen.rows:
+        rows = [
+            {name: text.translate(_NO_EXTENSION) for name, text in said(row.facts, language).items()}
+            for row in screen.rows
+        ]
+        return replies.render_list(key, screen.row_key, language, rows, room, **facts)
+    return replies.render(key, language, room, **facts)
 
 
 def said(facts: Facts, language: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Where providers knock: `POST /sms/<gateway>/<secret>/{inbound|receipt|optout}`.
+"""Where providers knock: `POST /sms/<gateway>/<secret>/{inbound|receipt|ussd|optout}`.
 
 A form is stored, the worker is woken, and the answer is 200, whatever the state of the provider's other direction. The
 reply goes out through the provider's API. No provider signs its forms: the secret in the path is all there is, so it is
@@ -8,16 +8,18 @@ compared in constant time, never logged, and a wrong one looks like a page that 
 from __future__ import annotations
 
 import hmac
+import logging
 
-from flask import Blueprint, abort, current_app, request
+from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
 
 from circular import db, people
 from circular.errors import Refusal
-from sms import gateways, messages, worker
-from sms.gateways.base import Gateway, Knock, MalformedError
+from sms import gateways, messages, ussd, worker
+from sms.gateways.base import Gateway, Knock, MalformedError, UssdEnd
 
 blueprint = Blueprint("sms", __name__)
+log = logging.getLogger(__name__)
 MOST_BYTES = 256 * 1024  # 10,000 characters of four bytes, each byte written as %F0, are 120,000
 
 
@@ -80,6 +82,27 @@ def opt_out(gateway: str, secret: str) -> ResponseReturnValue:
         return "no usable number", 400
     messages.stop(phone)
     return "", 200
+
+
+@blueprint.post("/sms/<gateway>/<secret>/ussd")
+def ussd_step(gateway: str, secret: str) -> ResponseReturnValue:
+    """A step of a USSD session, answered `CON …` or `END …`; or the notice that a session is over."""
+    knocker = _gateway(gateway, secret)
+    try:
+        step = knocker.parse_ussd(_knock())
+    except MalformedError as error:
+        return str(error), 400
+    if isinstance(step, UssdEnd):
+        ussd.close(gateway, step)
+        return "", 200
+    try:
+        shown = ussd.answer(gateway, step)
+    except Exception as error:  # anything but 200 and CON or END is a dead screen
+        log.exception("a USSD step could not be answered")
+        db.drop_broken_connection(error)
+        shown = ussd.sorry()
+    worker.wake.set()  # what was reserved is also said by SMS
+    return Response(knocker.answer_ussd(shown.text, ends=shown.ends), content_type="text/plain; charset=utf-8")
 
 
 @blueprint.before_request

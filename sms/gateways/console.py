@@ -18,7 +18,7 @@ class Console(FormGateway):
 
     name = "console"
     capabilities = Capabilities(
-        needs_internet=False, receipts=False, idempotent_id=False, messages_per_second=1000.0, ussd=False
+        needs_internet=False, receipts=False, idempotent_id=False, messages_per_second=1000.0, ussd=True
     )
 
     def __init__(self, stream: TextIO | None = None) -> None:

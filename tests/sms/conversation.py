@@ -22,7 +22,7 @@ from tests.town import ADMIN, FABIOLA
 
 SECRET = "demo"
 _ids = itertools.count(1)
-_GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (\w+))?")
+GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (\w+))?")
 
 
 class Step(NamedTuple):
@@ -48,7 +48,7 @@ def read(script: str) -> tuple[list[re.Match[str]], list[Step]]:
     steps: list[Step] = []
     for line in script.splitlines():
         if line.startswith("given "):
-            match = _GIVEN.fullmatch(line)
+            match = GIVEN.fullmatch(line)
             assert match, line
             given.append(match)
         elif line.startswith(">"):
@@ -65,11 +65,7 @@ def play(client: FlaskClient, script: str) -> None:
     """Hold the conversation and compare each reply with the script."""
     given, steps = read(script)
     for match in given:
-        code, title, quantity, unit, category, kind = match.groups()
-        with db.transaction():
-            values = {"title": title, "quantity": quantity, "unit": unit, "category": category, "place": "la-sphere",
-                      "kind": kind or "material"}  # fmt: skip
-            catalog.put(ADMIN, values, None, code)
+        publish(match)
     pins: list[str] = []
     for said, heard in steps:
         words = said.replace("{pin}", pins[-1] if pins else "")
@@ -78,10 +74,24 @@ def play(client: FlaskClient, script: str) -> None:
             assert reply is None, f"> {words}\n< {reply}"
             continue
         assert reply is not None, f"> {words}\n< (silence)"
-        known = heard.replace("{pin}", pins[-1]) if pins and "CODE" not in heard else heard
-        pattern = re.escape(known).replace(r"\{pin\}", r"(?P<pin>\d{4})", 1).replace(r"\{pin\}", r"(?P=pin)")
-        pattern = pattern.replace(r"\{day\}", r"\w{3} \d\d/\d\d").replace("…", r".*")
-        found = re.fullmatch(pattern, reply)
-        assert found, f"> {words}\n< {reply}\nexpected: {known}"
-        if "pin" in found.groupdict():
-            pins.append(found["pin"])
+        matches(heard, reply, pins, f"> {words}")
+
+
+def publish(given: re.Match[str]) -> None:
+    """The listing of a `given` line, at La Sphère."""
+    code, title, quantity, unit, category, kind = given.groups()
+    values = {"title": title, "quantity": quantity, "unit": unit, "category": category, "place": "la-sphere",
+              "kind": kind or "material"}  # fmt: skip
+    with db.transaction():
+        catalog.put(ADMIN, values, None, code)
+
+
+def matches(heard: str, reply: str, pins: list[str], said: str = "") -> None:
+    """Compare a text with what the script expects of it; `pins` are the pickup codes that were read so far."""
+    known = heard.replace("{pin}", pins[-1]) if pins and "CODE" not in heard else heard
+    pattern = re.escape(known).replace(r"\{pin\}", r"(?P<pin>\d{4})", 1).replace(r"\{pin\}", r"(?P=pin)")
+    pattern = pattern.replace(r"\{day\}", r"\w{3} \d\d/\d\d").replace("…", r"(?s:.*)")
+    found = re.fullmatch(pattern, reply)
+    assert found, f"{said}\n< {reply}\nexpected: {known}"
+    if "pin" in found.groupdict():
+        pins.append(found["pin"])
