@@ -16,7 +16,7 @@ from circular import api, cli, db, logs, web
 from circular import settings as configuration
 from circular.settings import Settings, SettingsError
 from sms import cli as sms_cli
-from sms import webhooks, worker
+from sms import textpages, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -38,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.before_request(_connect)
     api.init_app(app)
     app.register_blueprint(webhooks.blueprint)
+    app.register_blueprint(textpages.blueprint)
     cli.register(app)
     app.cli.add_command(sms_cli.sms)
     app.cli.add_command(serve)

@@ -12,8 +12,8 @@ import click
 
 from circular import db, people, settings
 from circular.errors import Refusal
-from sms import commands, inbox, messages, segments, worker
-from sms.gateways.base import Inbound
+from sms import commands, inbox, messages, replies, screens, segments, ussd, worker
+from sms.gateways.base import Inbound, UssdInput
 
 TRIAL_PHONE = "+596696000000"  # nobody's: the console gateway never leaves this machine
 
@@ -25,7 +25,8 @@ def sms() -> None:
 
 @sms.command(name="try")
 @click.option("--phone", default=TRIAL_PHONE, help="Whose phone to play.")
-def try_(phone: str) -> None:
+@click.option("--ussd", "keypad", is_flag=True, help="Play a USSD session instead of texts.")
+def try_(phone: str, keypad: bool) -> None:
     """Text with Circular in this terminal; an empty line or Ctrl-D ends it. No SMS is sent. Refused in production."""
     if not settings.get().demo:  # a hold made here would lapse, and somebody's phone be told so
         sys.exit("This makes real reservations: it is for the demo, and CIRCULAR_MODE is production.")
@@ -34,6 +35,9 @@ def try_(phone: str) -> None:
         phone = people.normalize_phone(phone)
     except Refusal:
         sys.exit(f"{phone} is not a mobile number. Example: 0696 12 34 56.")
+    if keypad:
+        _dial(phone)
+        return
     terminal = sys.stdin.isatty()
     if terminal:
         click.echo("Type as you would text: BOIS, then 1, R1, M, 0… An empty line ends.")
@@ -47,6 +51,20 @@ def try_(phone: str) -> None:
         if not terminal:
             click.echo(f"> {text}")
         click.echo(_reply(phone, text))
+
+
+def _dial(phone: str) -> None:
+    """A USSD session, as the keypad of `phone` would see it."""
+    session, path = f"try-{uuid.uuid4()}", list[str]()
+    while True:
+        shown = ussd.answer("console", UssdInput(session, phone, "*384#", "*".join(path)))
+        click.echo(f"{shown.text}\n  [{replies.length(shown.text)}/{screens.USSD_SCREEN}]")
+        if shown.ends:
+            return
+        try:
+            path.append(input("> " if sys.stdin.isatty() else ""))
+        except EOFError:
+            return
 
 
 def _reply(phone: str, text: str) -> str:

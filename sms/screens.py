@@ -85,6 +85,32 @@ def as_ussd(screen: Screen, state: State, language: str, page: int = 0) -> UssdS
     return UssdShown(_body(screen, language, room) + tail, choices, False, more)
 
 
+class PageShown(NamedTuple):
+    """A text page: its text, and what each of its links does."""
+
+    text: str
+    choices: list[tuple[str, Command]]
+
+
+def as_page(screen: Screen, state: State, language: str) -> PageShown:
+    """The same as a page of text, however long: lines and options are links, and so is what follows."""
+    language = screen.language or language
+    choices = []
+    for row in screen.rows:
+        line = replies.render(screen.row_key, language, _PAGE, **said({**row.facts, "n": ""}, language))
+        choices.append((line.strip(), row.command))
+    choices += [(replies.render(option.key, language), option.command) for option in screen.options]
+    if screen.rows and state.get("more"):
+        choices.append((replies.render("ussd_more", language), Command(*state["more"])))
+    key = f"ussd_{screen.key}" if replies.exists(f"ussd_{screen.key}") else screen.key
+    return PageShown(
+        replies.render(key, language, _PAGE, **{**said(screen.facts, language), "lines": ""}).strip(), choices
+    )
+
+
+_PAGE = 2000  # septets: nothing on a page of text need be shortened
+
+
 def _answers(state: State) -> tuple[Option, ...]:
     """The open question's, where the screen itself offers nothing."""
     if not state.get("yes"):
