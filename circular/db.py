@@ -30,6 +30,7 @@ from peewee import (
     BigIntegerField,
     Database,
     DatabaseProxy,
+    IntegrityError,
     InterfaceError,
     Model,
     OperationalError,
@@ -129,6 +130,11 @@ def drop_broken_connection(error: BaseException) -> bool:
     return False
 
 
+def first_line(error: BaseException) -> str:
+    """What an engine says is wrong, on one line."""
+    return (str(error) or type(error).__name__).splitlines()[0].strip()
+
+
 def refusal_for(error: BaseException | None) -> Refusal | None:
     """`storage_full` or `busy` for the database errors that a person can only wait out; None for any other (a bug).
 
@@ -209,14 +215,16 @@ def _lock_file(name: str) -> pathlib.Path:
 
 
 def retrying(act: Callable[[], T], tries: int = 3) -> T:
-    """Run `act`, a whole transaction, again when PostgreSQL broke a deadlock or a serialization conflict (40P01, 40001)."""
+    """Run `act`, a whole transaction, again when PostgreSQL broke it for another's sake: a deadlock (40P01), a
+    serialization conflict (40001), or a name that both looked for and both found free (23505): now it sees the other's.
+    """
     while True:
         try:
             return act()
-        except OperationalError as error:
+        except (OperationalError, IntegrityError) as error:
             tries -= 1
             state = getattr(error.__cause__ or error.__context__, "sqlstate", None)
-            if tries == 0 or state not in ("40P01", "40001"):
+            if tries == 0 or state not in ("40P01", "40001", "23505"):
                 raise
 
 
