@@ -137,6 +137,18 @@ def test_another_place_s_listing(town: Town, client: FlaskClient) -> None:
     problem(client.get(f"{URL}/{draft}", headers=other), 404, "no_such_listing")
 
 
+def test_another_place_s_draft(town: Town, client: FlaskClient) -> None:
+    """What is not published exists for the staff of its place alone, whatever others try on it."""
+    code = town.listing(status="draft")["code"]
+    stranger, own = town.token("staff", "trois-lieu"), town.token("staff", "la-sphere")
+
+    problem(client.get(f"{URL}/{code}", headers=stranger), 404, "no_such_listing")
+    revised = client.patch(f"{URL}/{code}", json={"title": "x"}, headers={**stranger, "If-Match": "*"})
+    problem(revised, 404, "no_such_listing")
+    problem(client.delete(f"{URL}/{code}", headers=stranger), 404, "no_such_listing")
+    assert client.delete(f"{URL}/{code}", headers=own).status_code == 204
+
+
 def test_a_repeat_with_the_same_key(town: Town, client: FlaskClient) -> None:
     """The first answer again, 201; another body under the same key is refused; a failed try keeps nothing."""
     staff = {**town.token("staff", "la-sphere"), "Idempotency-Key": "k1"}
