@@ -219,6 +219,22 @@ def test_pages(town: Town, client: FlaskClient) -> None:
     problem(client.get(f"{URL}?cursor=damaged"), 422, "bad_cursor")
 
 
+def test_the_last_page_says_so(town: Town, client: FlaskClient) -> None:
+    """A page that ends with the last thing has no next one."""
+    admin = town.token("admin")
+    for n in range(2):
+        client.post("/api/v1/sites", json={"kind": "friche", "name": f"Friche {n}"}, headers=admin)
+        client.post("/api/v1/projects", json={"title": f"Banc {n}"}, headers=admin)
+        town.reserve(town.person(), town.listing()["code"])
+
+    for name in ("places", "sites", "projects", "reservations"):
+        first = client.get(f"/api/v1/{name}?limit=1", headers=admin).json
+        last = client.get(first["next"], headers=admin).json
+        whole = client.get(f"/api/v1/{name}?limit=2", headers=admin).json
+        assert [len(first["items"]), len(last["items"]), last["next"]] == [1, 1, None], name
+        assert (whole["items"], whole["next"]) == (first["items"] + last["items"], None), name
+
+
 def test_import(town: Town, client: FlaskClient) -> None:
     """A dry run says what a real run would do and writes nothing; good rows pass without the bad ones."""
     staff = town.token("staff", "la-sphere")
