@@ -85,7 +85,7 @@ def index() -> ResponseReturnValue:
     """Swagger UI from the installed package: no page ever loads anything from another host."""
     response = Response(render_template("docs.html", openapi=f"{PREFIX}/openapi.json"))
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return response
