@@ -44,6 +44,7 @@ T = TypeVar("T")
 database = DatabaseProxy()
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PATIENCE = 10.0  # seconds that a writer waits, first for its turn, then for SQLite, before it is told `busy`
 _turn = threading.Lock()
 _turn_files: dict[tuple[int, str], IO[bytes]] = {}  # this process's, at most one
 
@@ -87,7 +88,7 @@ def open_database(url: str) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened: Database = SqliteDatabase(
             str(path),
-            timeout=10,
+            timeout=PATIENCE,
             lock_type="IMMEDIATE",
             autoconnect=False,
             pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -4096},
@@ -185,13 +186,19 @@ def _writers_turn() -> Iterator[None]:
     if not is_sqlite():
         yield
         return
-    with _turn:
+    # While something else keeps the file locked, each waits PATIENCE in SQLite; without a limit here, those behind would
+    # wait for one another, 10 seconds more each, and soon hold every thread of the server.
+    if not _turn.acquire(timeout=PATIENCE):
+        raise Refusal("busy")
+    try:
         handle = _turn_file()
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        _turn.release()
 
 
 def _turn_file() -> IO[bytes]:
