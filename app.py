@@ -32,7 +32,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure()
     app = Flask(__name__, static_folder=None)
     app.config.update(CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY)
-    db.open_database(settings.database_url)
+    try:
+        db.open_database(settings.database_url)
+    except OSError as error:
+        sys.exit(f"Wrong setting. DATABASE_URL: the folder of its file cannot be made ({error.strerror}).")
     app.register_error_handler(Exception, _answer)
     web.init_app(app)
     app.before_request(_connect)
@@ -67,7 +70,7 @@ def serve() -> None:
     from waitress.server import create_server
 
     settings: Settings = current_app.config["CIRCULAR"]
-    db.connect()
+    cli.connect()
     if db.pending_migrations():
         sys.exit("The tables are not up to date: run `flask migrate` first.")
     db.close()

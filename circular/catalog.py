@@ -690,6 +690,17 @@ def lock(code: str) -> None:
         raise Refusal("bad_code" if known else "no_such_listing", code=code)
 
 
+def _take(actor: Actor, code: str) -> dict[str, Any]:
+    """Lock a listing that the staff of its place want to change. One that is not published exists for them alone.
+
+    Raises: Refusal("bad_code" | "no_such_listing" | "not_your_place").
+    """
+    lock(code)
+    found = get(code, actor)
+    actor.require_place(found["place_id"], found["place"])
+    return found
+
+
 def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
     """Change fields of a listing, by the staff of its place; `revision` is the one that was read (None: any).
 
@@ -698,9 +709,7 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
     """
     actor.require("staff")
     with db.transaction():
-        lock(code)
-        found = _must(code)
-        actor.require_place(found["place_id"], found["place"])
+        found = _take(actor, code)
         if found["status"] == "withdrawn":
             raise Refusal("withdrawn")
         if revision is not None and revision != found["revision"]:
@@ -776,9 +785,7 @@ def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place").
     """
     actor.require("staff")
-    lock(code)
-    found = _must(code)
-    actor.require_place(found["place_id"], found["place"])
+    found = _take(actor, code)
     if found["status"] == "withdrawn":
         return None
     _rewrite(found, {"status": "withdrawn"})

@@ -8,11 +8,13 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import urllib.parse
 from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 import click
 from flask import Flask
+from peewee import PeeweeException
 
 from circular import catalog, db, exports, imports, people, places, reservations, search, settings
 from circular.errors import Refusal
@@ -28,9 +30,18 @@ def register(app: Flask) -> None:
         app.cli.add_command(command)
 
 
+def connect() -> None:
+    """Connect to the database, or end with one line: no server, no driver, or a file that is no database."""
+    try:
+        db.connect()
+        db.value("SELECT 1")
+    except PeeweeException as error:
+        sys.exit(f"The database does not answer ({db.first_line(error)}): check DATABASE_URL and its server.")
+
+
 def upgrade() -> list[str]:
     """Bring tables and search index up to date; the names of the migrations that ran."""
-    db.connect()
+    connect()
     ran = db.migrate()
     search.install()
     return ran
@@ -38,7 +49,7 @@ def upgrade() -> list[str]:
 
 def _open() -> None:
     """Connect to a database whose tables are as this version wants them, or end with the remedy."""
-    db.connect()
+    connect()
     if db.pending_migrations():
         sys.exit("The tables are not up to date: run `flask migrate` first.")
 
@@ -183,7 +194,7 @@ def backup(file: pathlib.Path) -> None:
 @click.confirmation_option(prompt="Replace everything in the database by what is in the file?")
 def restore(file: pathlib.Path) -> None:
     """Replace the database by the backup in FILE (stop the server first)."""
-    db.connect()
+    connect()
     if db.is_sqlite():
         source = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         try:
@@ -202,11 +213,19 @@ def restore(file: pathlib.Path) -> None:
 
 
 def _pg_tool(name: str, *arguments: str) -> None:
-    """Run one of PostgreSQL's own tools on our database."""
+    """Run one of PostgreSQL's own tools on our database. The password goes by the environment: anybody can list arguments."""
     path = shutil.which(name)
     if path is None:
         sys.exit(f"{name} is not installed: it comes with PostgreSQL's client package (apt install postgresql-client).")
-    subprocess.run([path, "--dbname", settings.get().database_url, *arguments], check=True)  # noqa: S603 - our own arguments
+    public, secret = settings.get().database_url, {}
+    url = urllib.parse.urlsplit(public)
+    if url.password:
+        user, _, host = url.netloc.rpartition("@")
+        public = public.replace(url.netloc, f"{user.partition(':')[0]}@{host}", 1)
+        secret["PGPASSWORD"] = urllib.parse.unquote(url.password)
+    ran = subprocess.run([path, "--dbname", public, *arguments], check=False, env={**os.environ, **secret})  # noqa: S603
+    if ran.returncode:
+        sys.exit(f"{name} failed, for the reason that it gives above.")
 
 
 @click.command()

@@ -30,6 +30,7 @@ from peewee import (
     BigIntegerField,
     Database,
     DatabaseProxy,
+    IntegrityError,
     InterfaceError,
     Model,
     OperationalError,
@@ -43,6 +44,7 @@ T = TypeVar("T")
 database = DatabaseProxy()
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+PATIENCE = 10.0  # seconds that a writer waits, first for its turn, then for SQLite, before it is told `busy`
 _turn = threading.Lock()
 _turn_files: dict[tuple[int, str], IO[bytes]] = {}  # this process's, at most one
 
@@ -86,7 +88,7 @@ def open_database(url: str) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
         opened: Database = SqliteDatabase(
             str(path),
-            timeout=10,
+            timeout=PATIENCE,
             lock_type="IMMEDIATE",
             autoconnect=False,
             pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -4096},
@@ -127,6 +129,11 @@ def drop_broken_connection(error: BaseException) -> bool:
             database.close()
         return True
     return False
+
+
+def first_line(error: BaseException) -> str:
+    """What an engine says is wrong, on one line."""
+    return (str(error) or type(error).__name__).splitlines()[0].strip()
 
 
 def refusal_for(error: BaseException | None) -> Refusal | None:
@@ -179,13 +186,19 @@ def _writers_turn() -> Iterator[None]:
     if not is_sqlite():
         yield
         return
-    with _turn:
+    # While something else keeps the file locked, each waits PATIENCE in SQLite; without a limit here, those behind would
+    # wait for one another, 10 seconds more each, and soon hold every thread of the server.
+    if not _turn.acquire(timeout=PATIENCE):
+        raise Refusal("busy")
+    try:
         handle = _turn_file()
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
             yield
         finally:
             fcntl.flock(handle, fcntl.LOCK_UN)
+    finally:
+        _turn.release()
 
 
 def _turn_file() -> IO[bytes]:
@@ -209,14 +222,16 @@ def _lock_file(name: str) -> pathlib.Path:
 
 
 def retrying(act: Callable[[], T], tries: int = 3) -> T:
-    """Run `act`, a whole transaction, again when PostgreSQL broke a deadlock or a serialization conflict (40P01, 40001)."""
+    """Run `act`, a whole transaction, again when PostgreSQL broke it for another's sake: a deadlock (40P01), a
+    serialization conflict (40001), or a name that both looked for and both found free (23505): now it sees the other's.
+    """
     while True:
         try:
             return act()
-        except OperationalError as error:
+        except (OperationalError, IntegrityError) as error:
             tries -= 1
             state = getattr(error.__cause__ or error.__context__, "sqlstate", None)
-            if tries == 0 or state not in ("40P01", "40001"):
+            if tries == 0 or state not in ("40P01", "40001", "23505"):
                 raise
 
 

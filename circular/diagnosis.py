@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 from typing import Literal, NamedTuple
 
+from peewee import PeeweeException
+
 from circular import db, i18n, search, settings
 
 LOW_SPACE = 500 * 1024 * 1024  # bytes
@@ -35,9 +37,13 @@ def _settings() -> list[Finding]:
 
 
 def _database() -> list[Finding]:
-    db.connect()
+    try:
+        db.connect()
+        pending = db.pending_migrations()
+    except PeeweeException as error:
+        remedy = "check DATABASE_URL, and that its server runs"
+        return [Finding("wrong", "database", f"{db.first_line(error)}: {remedy}")]
     found = [Finding("ok", "database", "SQLite" if db.is_sqlite() else "PostgreSQL")]
-    pending = db.pending_migrations()
     if pending:
         return [*found, Finding("wrong", "migrations", f"{', '.join(pending)} pending: run `flask migrate`")]
     if db.is_sqlite():

@@ -6,7 +6,9 @@ them; `tests/test_docs.py` fails when it does not.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import ipaddress
 import os
 import pathlib
 import re
@@ -121,10 +123,15 @@ def _read(name: str, text: str, like: object) -> object:
 
 def _validate(s: Settings) -> None:
     _check("CIRCULAR_MODE", s.mode in MODES, f"one of {', '.join(MODES)}", s.mode)
-    scheme = urllib.parse.urlsplit(s.database_url).scheme
-    _check("DATABASE_URL", scheme in ("sqlite", "postgresql", "postgres"), "sqlite:///FILE or postgresql://…", scheme)
+    database = re.fullmatch(r"sqlite:///(?!:memory:).*[^/]|postgres(ql)?://.*", s.database_url)
+    scheme = s.database_url.partition(":")[0]  # what follows may hold a password
+    _check("DATABASE_URL", database is not None, "sqlite:///FILE or postgresql://…", f"{scheme}:…")
     _check("PORT", 0 < s.port < 65536, "a port from 1 to 65535", s.port)
     _check("THREADS", 1 <= s.threads <= 64, "1 to 64", s.threads)
+    _check("TRUSTED_PROXY", _is_address(s.trusted_proxy), "an IP address such as 127.0.0.1", s.trusted_proxy)
+    _check("HOLD_OPENING_DAYS", 1 <= s.hold_opening_days <= 366, "1 to 366", s.hold_opening_days)
+    for name in ("resident_max_holds", "builder_max_holds", "writes_per_minute", "web_reservations_per_hour"):
+        _check(name.upper(), getattr(s, name) >= 1, "1 or more", getattr(s, name))
     _check("DEFAULT_LOCALE", s.default_locale in LANGUAGES, f"one of {', '.join(LANGUAGES)}", s.default_locale)
     _check("SMS_GATEWAY", s.sms_gateway in GATEWAYS, f"one of {', '.join(GATEWAYS)}", s.sms_gateway)
     try:
@@ -138,21 +145,15 @@ def _validate(s: Settings) -> None:
     _check("SMS_WEBHOOK_SECRET", plain, "letters, digits and - . _ ~ alone, as it is part of an address", "others")
     for prefix in s.sms_allowed_prefixes:
         _check("SMS_ALLOWED_PREFIXES", prefix[0] == "+" and prefix[1:].isdigit(), "prefixes such as +596", prefix)
-    if s.africastalking_api_url:
-        url = urllib.parse.urlsplit(s.africastalking_api_url)
-        _check(
-            "AFRICASTALKING_API_URL", url.scheme in ("http", "https") and bool(url.netloc), "scheme, host and port", "?"
-        )
     for gateway in s.sms_fallback_gateways:
         _check("SMS_FALLBACK_GATEWAYS", gateway in GATEWAYS, f"some of {', '.join(GATEWAYS)}", gateway)
     for gateway, needed in NEEDED.items():
         if gateway in (s.sms_gateway, *s.sms_fallback_gateways):
             for name in needed:
                 _check(name.upper(), bool(getattr(s, name)), f"a value, as {gateway} sends", "nothing")
-    for name in ("public_url", "kannel_url", "android_url"):
-        url = urllib.parse.urlsplit(getattr(s, name))
-        ok = not getattr(s, name) or (url.scheme in ("http", "https") and bool(url.netloc))
-        _check(name.upper(), ok, "scheme, host and port", "?")
+    for name in ("africastalking_api_url", "public_url", "kannel_url", "android_url"):
+        url = getattr(s, name)
+        _check(name.upper(), not url or _is_site(url), "scheme, host and port", "?")
     _check("SMS_DAILY_LIMIT", s.sms_daily_limit > 0, "a number of texts above zero", s.sms_daily_limit)
     if s.mode == "production":
         _check("SMS_GATEWAY", s.sms_gateway != "console", "a real gateway in production", s.sms_gateway)
@@ -161,6 +162,20 @@ def _validate(s: Settings) -> None:
             _check(
                 name.upper(), strong, "a secret of 16 characters or more in production", "the default or a short one"
             )
+
+
+def _is_address(text: str) -> bool:
+    """An IP address, none, or waitress's `*` (any peer). A host's name would never be the peer's: silently no proxy."""
+    with contextlib.suppress(ValueError):
+        return text in ("", "*") or bool(ipaddress.ip_address(text))
+    return False
+
+
+def _is_site(text: str) -> bool:
+    with contextlib.suppress(ValueError):  # a port out of range, half an IPv6 address
+        url = urllib.parse.urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    return False
 
 
 def _hours_work(hours: str, country: str) -> bool:

@@ -71,6 +71,22 @@ def test_a_failure_inside_leaves_nothing(town: Town) -> None:
     assert phones == {"+596696000011"}
 
 
+def test_a_writer_does_not_wait_for_ever(town: Town, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind somebody who keeps the turn: 503 and when to come again, on SQLite; readers notice nothing."""
+    code = town.listing()["code"]
+    builder = town.token("builder")
+    monkeypatch.setattr(db, "PATIENCE", 0.01)
+
+    with db._turn:
+        told = client.post("/api/v1/reservations", json={"listing": code}, headers=builder)
+        read = client.get(f"/api/v1/listings/{code}")
+    later = client.post("/api/v1/reservations", json={"listing": code}, headers=builder)
+
+    if db.is_sqlite():
+        assert (told.status_code, told.json["code"], told.headers["Retry-After"]) == (503, "busy", "2")
+    assert (read.status_code, later.status_code) == (200, 201)
+
+
 def test_insert_once(town: Town) -> None:
     """The second one is told, and the transaction goes on."""
     with db.transaction():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import threading
 from concurrent.futures import ProcessPoolExecutor
 
 import pytest
+from flask import Flask
 
 from circular import catalog, db, people, reservations, settings
 from circular.errors import Refusal
@@ -63,6 +65,41 @@ def test_race_for_the_last_units(town: Town, database_url: str, units: int) -> N
         assert results.count(f"won {code}") == units
         assert catalog.get(code)["available"] == 0
     assert results.count("sold_out") == len(codes) * (PROCESSES * THREADS - units)
+
+
+def test_race_for_one_number_of_the_town_s_own(town: Town, app: Flask) -> None:
+    """Two clerks publish and import the same lots at once: one listing each, and nobody meets an error."""
+    staff = town.token("staff", "la-sphere")
+    plank = {"kind": "material", "category": "bois-planche", "quantity": 2, "unit": "piece", "place": "la-sphere"}
+    table = "external_id,kind,title,category,quantity,unit,place\n" + "".join(
+        f"I{n},material,Porte,menuiserie-porte,2,piece,la-sphere\n" for n in range(5)
+    )
+    statuses: list[int] = []
+    created: list[int] = []
+    barrier = threading.Barrier(4)
+    db.close()
+
+    def run() -> None:
+        client = app.test_client()
+        for n in range(5):
+            barrier.wait(30)
+            made = client.post("/api/v1/listings", json={**plank, "title": "x", "external_id": f"P{n}"}, headers=staff)
+            statuses.append(made.status_code)
+        barrier.wait(30)
+        file = {"file": (io.BytesIO(table.encode()), "lots.csv")}
+        said = client.post("/api/v1/listings/import", data=file, headers=staff)
+        created.append(said.json.get("created", -1))
+        db.close()
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    db.connect()
+    assert sorted(statuses) == [201] * 5 + [422] * 15
+    assert sorted(created) == [0, 0, 0, 5]
 
 
 def test_race_of_one_person_for_their_limit(town: Town, database_url: str) -> None:

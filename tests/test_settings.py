@@ -22,7 +22,10 @@ def test_defaults_are_safe() -> None:
         ("PORT", "abc"), ("PORT", "70000"), ("THREADS", "0"), ("TIMEZONE", "Mars"), ("COUNTRY", "ZZ"),
         ("DEFAULT_OPENING_HOURS", "lundi 9h"), ("DATABASE_URL", "mysql://x"), ("DEFAULT_LOCALE", "de"),
         ("SMS_GATEWAY", "pigeon"), ("SMS_WEBHOOK_SECRET", "a/b"), ("SMS_ALLOWED_PREFIXES", "596"), ("BACKGROUND", "maybe"),
-        ("AFRICASTALKING_API_URL", "here"), ("CIRCULAR_MODE", "live"),
+        ("AFRICASTALKING_API_URL", "here"), ("CIRCULAR_MODE", "live"), ("AFRICASTALKING_API_URL", "http://:80"),
+        ("AFRICASTALKING_API_URL", "http://host:99999"), ("DATABASE_URL", "sqlite:town.db"), ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:"), ("TRUSTED_PROXY", "caddy"), ("HOLD_OPENING_DAYS", "0"),
+        ("HOLD_OPENING_DAYS", "999999999"), ("RESIDENT_MAX_HOLDS", "0"), ("WRITES_PER_MINUTE", "0"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting(name: str, value: str) -> None:

@@ -27,8 +27,7 @@ class Places(MethodView):
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List places with label, hours and services."""
         after, limit = places.paging(wanted)
-        found = places.find_places(after, limit)
-        return writing.page([writing.place(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
+        return writing.keyset(places.find_places(after, limit + 1), limit, writing.place)
 
 
 @blueprint.route("/<code>")
@@ -59,8 +58,7 @@ class Sites(MethodView):
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List sites."""
         after, limit = places.paging(wanted)
-        found = places.find_sites(after, limit)
-        return writing.page([writing.site(facts) for facts in found], found[-1]["id"] if len(found) == limit else None)
+        return writing.keyset(places.find_sites(after, limit + 1), limit, writing.site)
 
     @sites.arguments(schemas.SiteIn())
     @sites.response(201, schemas.SiteOut)

@@ -11,19 +11,25 @@ from flask import Response
 from circular import clock
 from circular.http import field_sentences, headers_of, refusal_of, sentence, status_of, title_of
 
+# The contract has one code for a number under which there is nothing. That it was mistyped is told beside it.
+MISTYPED = {"bad_code": "no_such_listing"}
+
 
 def problem(error: Exception) -> Response:
     """An exception as a problem. Its members are facts for programs (RFC 3339, codes); its sentences are for people."""
     refusal = refusal_of(error)
     status = status_of(refusal)
+    code = MISTYPED.get(refusal.code, refusal.code)
     body: dict[str, Any] = {
         **{name: _plain(fact) for name, fact in refusal.facts.items() if name != "errors"},
-        "type": f"urn:circular:problem:{refusal.code}",
+        "type": f"urn:circular:problem:{code}",
         "title": title_of(status),
         "status": status,
         "detail": sentence(refusal),
-        "code": refusal.code,
+        "code": code,
     }
+    if refusal.code in MISTYPED:
+        body["mistyped"] = True
     if "errors" in refusal.facts:
         body["errors"] = field_sentences(refusal.facts["errors"])
     response = Response(

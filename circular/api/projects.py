@@ -25,10 +25,7 @@ class Projects(MethodView):
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List projects; with `q`, those that hold every word."""
         after, limit = places.paging(wanted)
-        found = projects.find(wanted.get("q", ""), after, limit)
-        return writing.page(
-            [writing.project(facts) for facts in found], found[-1]["id"] if len(found) == limit else None
-        )
+        return writing.keyset(projects.find(wanted.get("q", ""), after, limit + 1), limit, writing.project)
 
     @blueprint.arguments(schemas.ProjectIn())
     @blueprint.response(201, schemas.ProjectOut)

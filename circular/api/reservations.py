@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from flask import request
@@ -26,9 +27,8 @@ class Reservations(MethodView):
         """List reservations, newest first."""
         who = auth.actor()
         chosen = reservations.filter_of(wanted)
-        found = reservations.find(who, chosen)
-        more = found[-1]["id"] if len(found) == chosen.limit else None
-        return writing.page([writing.reservation(facts, who) for facts in found], more)
+        found = reservations.find(who, dataclasses.replace(chosen, limit=chosen.limit + 1))
+        return writing.keyset(found, chosen.limit, lambda facts: writing.reservation(facts, who))
 
     @blueprint.arguments(schemas.ReservationIn())
     @blueprint.response(201, schemas.ReservationOut)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -33,6 +33,11 @@ def page(items: list[dict[str, Any]], cursor: str | int | None) -> Response:
         given = {name: value for name, value in request.args.items() if name != "cursor"}
         path = f"{request.path}?{urlencode({**given, 'cursor': cursor})}"
     return respond({"items": items, "next": path})
+
+
+def keyset(found: list[dict[str, Any]], limit: int, write: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
+    """A page of rows asked for with one more than `limit`: only that one proves that there is a next page."""
+    return page([write(facts) for facts in found[:limit]], found[limit - 1]["id"] if len(found) > limit else None)
 
 
 @functools.lru_cache(maxsize=4096)  # most listings of a page were made and revised at the same moments

@@ -136,16 +136,16 @@ def _refuse_foreign_form() -> None:
 def all_places() -> Response:
     """Where things are, and when one can come."""
     after, limit = places.paging(request.args)
-    found = places.find_places(after, limit)
-    return page("places.html", places=found, more=_after("/lieux", found, limit))
+    found = places.find_places(after, limit + 1)
+    return page("places.html", places=found[:limit], more=_after("/lieux", found, limit))
 
 
 @blueprint.get("/projets")
 def all_projects() -> Response:
     """What can be built."""
     after, limit = places.paging(request.args)
-    found = projects.find("", after, limit)
-    return page("projects.html", projects=found, more=_after("/projets", found, limit))
+    found = projects.find("", after, limit + 1)
+    return page("projects.html", projects=found[:limit], more=_after("/projets", found, limit))
 
 
 @blueprint.get("/p/<code>")
@@ -159,7 +159,8 @@ def project(code: str) -> Response:
 
 
 def _after(path: str, found: list[dict[str, Any]], limit: int) -> str | None:
-    return f"{path}?{urlencode({'cursor': found[-1]['id']})}" if len(found) == limit else None
+    """The next page, when `found`, asked for with one more than `limit`, shows that there is one."""
+    return f"{path}?{urlencode({'cursor': found[limit - 1]['id']})}" if len(found) > limit else None
 
 
 @blueprint.get("/icon.svg")

@@ -137,6 +137,18 @@ def test_another_place_s_listing(town: Town, client: FlaskClient) -> None:
     problem(client.get(f"{URL}/{draft}", headers=other), 404, "no_such_listing")
 
 
+def test_another_place_s_draft(town: Town, client: FlaskClient) -> None:
+    """What is not published exists for the staff of its place alone, whatever others try on it."""
+    code = town.listing(status="draft")["code"]
+    stranger, own = town.token("staff", "trois-lieu"), town.token("staff", "la-sphere")
+
+    problem(client.get(f"{URL}/{code}", headers=stranger), 404, "no_such_listing")
+    revised = client.patch(f"{URL}/{code}", json={"title": "x"}, headers={**stranger, "If-Match": "*"})
+    problem(revised, 404, "no_such_listing")
+    problem(client.delete(f"{URL}/{code}", headers=stranger), 404, "no_such_listing")
+    assert client.delete(f"{URL}/{code}", headers=own).status_code == 204
+
+
 def test_a_repeat_with_the_same_key(town: Town, client: FlaskClient) -> None:
     """The first answer again, 201; another body under the same key is refused; a failed try keeps nothing."""
     staff = {**town.token("staff", "la-sphere"), "Idempotency-Key": "k1"}
@@ -205,6 +217,22 @@ def test_pages(town: Town, client: FlaskClient) -> None:
 
     assert seen == codes[::-1]
     problem(client.get(f"{URL}?cursor=damaged"), 422, "bad_cursor")
+
+
+def test_the_last_page_says_so(town: Town, client: FlaskClient) -> None:
+    """A page that ends with the last thing has no next one."""
+    admin = town.token("admin")
+    for n in range(2):
+        client.post("/api/v1/sites", json={"kind": "friche", "name": f"Friche {n}"}, headers=admin)
+        client.post("/api/v1/projects", json={"title": f"Banc {n}"}, headers=admin)
+        town.reserve(town.person(), town.listing()["code"])
+
+    for name in ("places", "sites", "projects", "reservations"):
+        first = client.get(f"/api/v1/{name}?limit=1", headers=admin).json
+        last = client.get(first["next"], headers=admin).json
+        whole = client.get(f"/api/v1/{name}?limit=2", headers=admin).json
+        assert [len(first["items"]), len(last["items"]), last["next"]] == [1, 1, None], name
+        assert (whole["items"], whole["next"]) == (first["items"] + last["items"], None), name
 
 
 def test_import(town: Town, client: FlaskClient) -> None:

@@ -40,11 +40,22 @@ def test_sold_out(town: Town, client: FlaskClient) -> None:
 
 
 def test_no_such_listing(town: Town, client: FlaskClient) -> None:
-    """404, and a slip of the finger is told apart."""
+    """404 under one code; a slip of the finger is told beside it."""
     builder = town.token("builder")
 
-    problem(client.post(URL, json={"listing": "10008", "quantity": 3}, headers=builder), 404, "no_such_listing")
-    problem(client.post(URL, json={"listing": "10009", "quantity": 3}, headers=builder), 404, "bad_code")
+    unknown = client.post(URL, json={"listing": "10008", "quantity": 3}, headers=builder)
+    slip = client.post(URL, json={"listing": "10009", "quantity": 3}, headers=builder)
+
+    assert "mistyped" not in problem(unknown, 404, "no_such_listing")
+    assert problem(slip, 404, "no_such_listing")["mistyped"] is True
+    assert slip.json["detail"] != unknown.json["detail"].replace("10008", "10009")
+
+
+def test_a_stranger_s_body_is_not_read(client: FlaskClient) -> None:
+    """401 comes before what is wrong with the body."""
+    problem(client.post(URL, json={}), 401, "no_token")
+    problem(client.post(f"{URL}/none/pick-up", data="{", content_type="application/json"), 401, "no_token")
+    problem(client.patch("/api/v1/places/la-sphere", json={"colour": "red"}), 401, "no_token")
 
 
 def test_a_repeat_with_the_same_key(town: Town, client: FlaskClient) -> None:
