@@ -16,7 +16,7 @@ from circular import api, cli, db, logs, web
 from circular import settings as configuration
 from circular.settings import Settings, SettingsError
 from sms import cli as sms_cli
-from sms import textpages, webhooks, worker
+from sms import simulator, textpages, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -31,7 +31,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     configuration.use(settings)
     logs.configure()
     app = Flask(__name__, static_folder=None)
-    app.config.update(CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY)
+    app.config.update(
+        CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY, SESSION_COOKIE_SAMESITE="Lax"
+    )
     try:
         db.open_database(settings.database_url)
     except OSError as error:
@@ -42,6 +44,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     api.init_app(app)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(textpages.blueprint)
+    app.register_blueprint(simulator.blueprint)
     cli.register(app)
     app.cli.add_command(sms_cli.sms)
     app.cli.add_command(serve)

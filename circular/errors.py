@@ -67,6 +67,8 @@ REFUSALS: dict[str, Rule] = {
     # people and requests
     "no_token": Rule(Kind.UNAUTHENTICATED, "A token is needed: Authorization: Bearer TOKEN."),
     "bad_token": Rule(Kind.UNAUTHENTICATED, "This token is unknown or revoked."),
+    "sign_in_needed": Rule(Kind.UNAUTHENTICATED, "Sign in at /desk/login first."),
+    "wrong_sign_in_code": Rule(Kind.CONFLICT, "This code is wrong or too old. Ask for another one."),
     "wrong_role": Rule(Kind.FORBIDDEN, "This needs the role {role}."),
     "not_your_place": Rule(Kind.FORBIDDEN, "Only the staff of {place} may do this."),
     "bad_phone": Rule(Kind.INVALID, "This is not a mobile number we can write to. Example: 0696 12 34 56."),

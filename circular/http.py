@@ -7,12 +7,14 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import request
 from werkzeug.exceptions import HTTPException
 
-from circular import db, i18n, settings
+from circular import db, i18n, settings, sign_in
 from circular.errors import FIELD_ERRORS, FieldError, FieldErrors, Kind, Refusal
+from circular.people import Actor
 
 STATUS = {
     Kind.UNREADABLE: 400,
@@ -129,3 +131,20 @@ def _invalid(messages: Mapping[str, Any]) -> Refusal:
             code = "unknown_field" if "Unknown" in text else "required" if "Missing" in text else "wrong_type"
             errors.add(str(field), code)
     return Refusal("invalid", errors=errors)
+
+
+def refuse_foreign_form() -> None:
+    """Raises: Refusal("foreign_form") when another site's page sent this. Browsers without Sec-Fetch-Site name an Origin."""
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    foreign = site == "cross-site" if site else origin is not None and urlsplit(origin).netloc != request.host
+    if foreign:
+        raise Refusal("foreign_form")
+
+
+DESK_COOKIE = "desk"
+
+
+def signed_in() -> Actor:
+    """The member of staff who is signed in at the desk. Raises: Refusal("sign_in_needed")."""
+    return sign_in.actor_for(request.cookies.get(DESK_COOKIE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 
 import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
@@ -12,6 +13,7 @@ from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
 from circular import clock, db, settings
 from circular.errors import Refusal
 
+STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)"
 ROLES = ("resident", "builder", "staff", "admin")
 # Dialled forms are read as Martinique's first, then as those of the regions whose people live and work here.
 # 0690, 0694 and 0612… parsed as MQ come out invalid, so each region must agree by itself (phonenumbers 9.0).
@@ -40,6 +42,7 @@ class Token(db.Table):
     place_id = BigIntegerField(null=True)
     created_at = db.UtcDateTimeField()
     revoked_at = db.UtcDateTimeField(null=True)
+    expires_at = db.UtcDateTimeField(null=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,12 @@ def ensure(phone: str) -> int:
         db.insert_once(Person, phone=phone, created_at=clock.now())
         found = db.value("SELECT id FROM person WHERE phone = ?", phone)
     return int(found)
+
+
+def known(phone: str) -> int | None:
+    """The id of the person with this E.164 number; None when nobody has it."""
+    found: int | None = db.value("SELECT id FROM person WHERE phone = ?", phone)
+    return found
 
 
 def whose(actor: Actor, phone: str | None) -> int:
@@ -173,6 +182,36 @@ def issue_token(role: str, place_id: int | None = None, phone: str | None = None
     return token
 
 
+def staff_of(phone: str) -> int | None:
+    """The person of an E.164 number who has a live token of staff or admin; None when nobody has."""
+    found: int | None = db.value(
+        "SELECT p.id FROM person p WHERE p.phone = ? AND EXISTS "
+        f"(SELECT 1 FROM token t WHERE t.person_id = p.id AND {STAFF})",
+        phone,
+        _now(),
+    )
+    return found
+
+
+def issue_session(person_id: int, expires_at: datetime) -> str:
+    """A token that ends by itself, with the widest role and place of a member of staff. Inside a transaction."""
+    role, place_id = db.row(
+        f"SELECT t.role, t.place_id FROM token t WHERE t.person_id = ? AND {STAFF} ORDER BY t.role, t.id DESC LIMIT 1",
+        person_id,
+        _now(),
+    ) or ("resident", None)
+    token = secrets.token_urlsafe(32)
+    Token.insert(
+        digest=_digest(token),
+        person=person_id,
+        role=role,
+        place_id=place_id,
+        created_at=clock.now(),
+        expires_at=expires_at,
+    ).execute()
+    return token
+
+
 def revoke_token(token: str) -> bool:
     """Make a token worth nothing from now on; False when it is unknown or revoked already."""
     with db.transaction():
@@ -183,7 +222,10 @@ def revoke_token(token: str) -> bool:
 def actor_for(token: str, door: str) -> Actor:
     """Whom a bearer token stands for. Raises: Refusal("bad_token")."""
     found = db.row(
-        "SELECT person_id, role, place_id FROM token WHERE digest = ? AND revoked_at IS NULL", _digest(token)
+        "SELECT person_id, role, place_id FROM token WHERE digest = ? AND revoked_at IS NULL "
+        "AND (expires_at IS NULL OR expires_at > ?)",
+        _digest(token),
+        _now(),
     )
     if found is None:
         raise Refusal("bad_token")

@@ -134,6 +134,12 @@ def get_place(code: str) -> dict[str, Any]:
     return _place(found[0])
 
 
+def by_id(place_id: int | None) -> dict[str, Any] | None:
+    """One place by our own number of it, or None."""
+    found = db.dicts(f"SELECT {PLACE_COLUMNS} {PLACE_FROM} WHERE p.id = ?", place_id)
+    return _place(found[0]) if found else None
+
+
 def find_places(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
     """Places by age, from the one after id `after`."""
     query = f"SELECT {PLACE_COLUMNS} {PLACE_FROM} WHERE p.id > ? ORDER BY p.id LIMIT ?"

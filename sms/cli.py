@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 import uuid
 
 import click
 
 from circular import db, people, settings
 from circular.errors import Refusal
-from sms import commands, inbox, messages, replies, screens, segments, ussd, worker
-from sms.gateways.base import Inbound, UssdInput
+from sms import commands, inbox, replies, screens, segments, ussd, worker
+from sms.gateways.base import UssdInput
 
 TRIAL_PHONE = "+596696000000"  # nobody's: the console gateway never leaves this machine
 
@@ -68,20 +67,9 @@ def _dial(phone: str) -> None:
 
 
 def _reply(phone: str, text: str) -> str:
-    """The answer to one line, through the same tables and the same code as a real SMS."""
-    external_id = f"try-{uuid.uuid4()}"
-    messages.store_inbound("console", Inbound(external_id, phone, "", text, None))
-    message_id = messages.inbound_id("console", external_id)
-    for _ in range(100):
-        inbox.handle_pending()
-        state = messages.inbound_state(message_id)
-        if state != "received":
-            break
-        time.sleep(0.05)  # a running server has it in hand
-    answer = messages.reply_to(message_id)
+    answer = inbox.at_once("console", phone, text)
     if answer is None:
         return "(silence: this is what the rules say here, for instance after STOP)"
-    messages.mark_sent(answer["id"], "console", None, None)
     measure = segments.measure(answer["text"])
     shown = "\n".join(f"  {line}" for line in answer["text"].split("\n"))
     return f"{shown}\n  [{measure.units}/160, {measure.segments} SMS, {answer['language']}]"

@@ -5,10 +5,14 @@ of it or none of it.
 from __future__ import annotations
 
 import logging
+import time
+import uuid
+from typing import Any
 
 from circular import db, i18n, limits, people, settings
 from circular.errors import Refusal
 from sms import commands, dialogue, messages, replies, screens
+from sms.gateways.base import Inbound
 
 FLOOD_LIMIT = 20  # messages of one number in FLOOD_WINDOW; told once, then silence for the window (contract)
 FLOOD_WINDOW = 600  # seconds
@@ -93,3 +97,22 @@ def _postpone(message: messages.Pending) -> None:
     language = people.language(person_id, settings.get().default_locale)
     _reply(message, person_id, phone, replies.render("unknown", language, text=message.text), language)
     messages.mark_inbound(message.id, "failed", reason="could_not_be_handled", person_id=person_id)
+
+
+def at_once(gateway: str, phone: str, text: str) -> dict[str, Any] | None:
+    """Store a line and handle it here and now, for a terminal or a page that plays a phone: its answer, or None.
+
+    The same tables and the same code as a real SMS; the answer counts as sent, and stays on this machine.
+    """
+    external_id = f"try-{uuid.uuid4()}"
+    messages.store_inbound(gateway, Inbound(external_id, phone, "", text, None))
+    message_id = messages.inbound_id(gateway, external_id)
+    for _ in range(100):
+        handle_pending()
+        if messages.inbound_state(message_id) != "received":
+            break
+        time.sleep(0.05)  # a running worker has it in hand
+    answer = messages.reply_to(message_id)
+    if answer is not None:
+        messages.mark_sent(answer["id"], gateway, None, None)
+    return answer

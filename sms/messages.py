@@ -367,5 +367,30 @@ def reply_to(message_id: int) -> dict[str, Any] | None:
     return found[0] if found else None
 
 
+class Bubble(NamedTuple):
+    """A message of a conversation, as a phone would show it: `ours` or the person's."""
+
+    ours: bool
+    at: int
+    text: str
+    language: str
+    intent: str
+    state: str
+
+
+def thread(person_id: int, limit: int = 20) -> list[Bubble]:
+    """The last messages from and to somebody, oldest first."""
+    found = db.rows(
+        "SELECT ours, at, text, language, intent, state FROM ("
+        "SELECT 0 AS ours, received_at AS at, text, language, intent, state, id AS n FROM inbound_message "
+        "WHERE person_id = ? UNION ALL SELECT 1, created_at, text, language, kind, state, COALESCE(in_reply_to, 0) FROM outbound_message "
+        "WHERE person_id = ?) AS both_ways ORDER BY at DESC, ours DESC, n DESC LIMIT ?",
+        person_id,
+        person_id,
+        limit,
+    )
+    return [Bubble(bool(ours), *rest) for ours, *rest in reversed(found)]
+
+
 def _now() -> int:
     return db.to_ms(clock.now())

@@ -18,6 +18,7 @@ from sms.conversation import Quantity
 from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retry, Unknown
 
 LONGEST_PAUSE = 60.0  # seconds between two tries while a provider is down
+ASKED = ("reserved", "sign_in")  # notices that somebody waits for
 log = logging.getLogger(__name__)
 
 
@@ -42,7 +43,7 @@ def _tell(notice: notices.Untold) -> None:
     person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
     if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
-        kind = messages.ANSWER if notice.kind == "reserved" else messages.NOTICE
+        kind = messages.ANSWER if notice.kind in ASKED else messages.NOTICE
         messages.queue(notice.person_id, person[0], _words(notice, language), kind, language, notice_id=notice.id)
 
 

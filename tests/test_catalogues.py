@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import pathlib
 import re
 from collections.abc import Iterator
@@ -30,7 +31,10 @@ CODES = {
 
 
 def _in_templates() -> Iterator[Key]:
-    found = extract_from_dir(ROOT, [("**.html", "jinja2.ext:babel_extract")], {"**": {"trimmed": "true"}}, KEYWORDS)
+    found = itertools.chain.from_iterable(
+        extract_from_dir(folder, [("**.html", "jinja2.ext:babel_extract")], {"**": {"trimmed": "true"}}, KEYWORDS)
+        for folder in (ROOT, ROOT.parent / "sms")
+    )
     for _file, _line, message, _comments, context in found:
         yield context, message[0] if isinstance(message, tuple) else message
 

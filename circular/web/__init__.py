@@ -6,11 +6,11 @@ costs one request; its hash in the Content-Security-Policy is constant.
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, Response, redirect, request
 
 from circular import i18n, rendering, settings
 from circular.http import headers_of, refusal_of, sentence, status_of
-from circular.web import health, pages
+from circular.web import desk, health, pages
 
 LANGUAGE_KEPT = 365 * 86_400  # seconds
 POLICY = (
@@ -35,6 +35,7 @@ def init_app(app: Flask) -> None:
     app.before_request(_choose_language)
     app.after_request(_finish)
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(desk.blueprint)
     app.register_blueprint(health.blueprint)
 
 
@@ -69,6 +70,8 @@ def status_for(error: Exception) -> int:
 def page_for(error: Exception) -> Response:
     """Any exception as a page that says what the API's problem would say."""
     refusal = refusal_of(error)
+    if refusal.code == "sign_in_needed":
+        return redirect("/desk/login", 303)  # type: ignore[return-value]  # werkzeug's, which Flask returns
     same = None if request.method in ("GET", "HEAD") else "/"  # a form's address cannot be opened as a link
     response = rendering.page("error.html", status_of(refusal), at=same, refusal=refusal, said=sentence(refusal))
     response.headers.update(headers_of(refusal, error))

@@ -7,13 +7,13 @@ import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
 from circular import catalog, clock, db, places, projects, reservations, settings
 from circular.errors import Refusal
-from circular.http import field_sentences, headers_of, sentence, status_of
+from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
@@ -93,7 +93,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
 @blueprint.post("/l/<code>/reserve")
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
-    _refuse_foreign_form()
+    refuse_foreign_form()
     form = request.form.get("form", "")
     typed = {
         "quantity": request.form.get("quantity", "").strip()[:20],
@@ -120,15 +120,6 @@ def reserve(code: str) -> Response:
 def _new_form() -> str:
     """The name of one rendering of the form: sending it twice reserves once."""
     return secrets.token_urlsafe(16)
-
-
-def _refuse_foreign_form() -> None:
-    """Raises: Refusal("foreign_form") when another site's page sent this. Browsers without Sec-Fetch-Site name an Origin."""
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    foreign = site == "cross-site" if site else origin is not None and urlsplit(origin).netloc != request.host
-    if foreign:
-        raise Refusal("foreign_form")
 
 
 # --- places and projects ----------------------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ def test_every_link_opens(town: Town, client: FlaskClient, language: str) -> Non
 
 @pytest.mark.parametrize(
     "query", ["do=reserve&code=41271", "do=stop", "do=erase", "do=details", "do=details&code=41272", "do=go_on", "do=%00",
-              "do=search&words=%F0%9F%98%80", "do=go_on&words=a&cursor=x", "do=machines&cursor=x", "do=projects&cursor=x", "do=search&cursor=x&words=a"]
+              "do=search&words=%F0%9F%98%80", "do=go_on&words=a&cursor=x",
+              "do=machines&cursor=x", "do=projects&cursor=x", "do=search&cursor=x&words=a"]
 )  # fmt: skip
 def test_odd_addresses(town: Town, client: FlaskClient, query: str) -> None:
     """What only a phone may ask, and junk, get a page and do nothing."""
