@@ -383,7 +383,8 @@ def thread(person_id: int, limit: int = 20) -> list[Bubble]:
     found = db.rows(
         "SELECT ours, at, text, language, intent, state FROM ("
         "SELECT 0 AS ours, received_at AS at, text, language, intent, state, id AS n FROM inbound_message "
-        "WHERE person_id = ? UNION ALL SELECT 1, created_at, text, language, kind, state, COALESCE(in_reply_to, 0) FROM outbound_message "
+        "WHERE person_id = ? UNION ALL "
+        "SELECT 1, created_at, text, language, kind, state, COALESCE(in_reply_to, 0) FROM outbound_message "
         "WHERE person_id = ?) AS both_ways ORDER BY at DESC, ours DESC, n DESC LIMIT ?",
         person_id,
         person_id,

@@ -1,0 +1,103 @@
+"""The desk: staff sign in with a code by SMS; who asks learns nothing, and a guesser gets nowhere."""
+
+from __future__ import annotations
+
+import re
+
+import time_machine
+from flask.testing import FlaskClient
+
+from circular import clock, db, sign_in
+from sms import outbox
+from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
+from tests.web.conftest import read
+
+
+def _code(phone: str = FABIOLA) -> str:
+    """The code that came by SMS."""
+    outbox.tell_notices()
+    text = db.value("SELECT text FROM outbound_message WHERE recipient = ? ORDER BY id DESC LIMIT 1", phone)
+    return re.findall(r"\d{6}", text)[0]
+
+
+def _ask(client: FlaskClient, tel: str = "0696 00 00 01") -> str:
+    response = client.post("/desk/login", data={"tel": tel})
+    assert response.status_code == 200
+    return response.text
+
+
+def test_sign_in_and_out(town: Town, client: FlaskClient) -> None:
+    """A code by SMS opens the desk of one's place; signing out closes it for good."""
+    town.token("staff", "la-sphere", FABIOLA)
+    assert client.get("/desk").location == "/desk/login"
+
+    _ask(client)
+    response = client.post("/desk/login", data={"tel": "0696 00 00 01", "code": _code()})
+    assert response.status_code == 303
+    assert "HttpOnly" in response.headers["Set-Cookie"]
+    assert "SameSite=Strict" in response.headers["Set-Cookie"]
+    assert "La Sphère" in client.get("/desk").text
+    cookie = client.get_cookie("desk")
+    assert cookie
+
+    client.post("/desk/logout")
+    client.set_cookie("desk", cookie.value)
+    assert client.get("/desk").status_code == 303
+
+
+def test_who_asks_learns_nothing(town: Town, client: FlaskClient) -> None:
+    """The answer is the same for staff, for a resident and for a number never seen; only staff get an SMS."""
+    town.token("staff", "la-sphere", FABIOLA)
+    town.token("builder", phone=JOSEPH)
+    pages = set()
+    for tel in (FABIOLA, JOSEPH, MIRTHA):
+        page = read(client.post("/desk/login", data={"tel": tel}))
+        pages.add(page.one(class_="ok")["text"].split("Démonstration")[0].strip())
+
+    assert len(pages) == 1
+    outbox.tell_notices()
+    assert db.rows("SELECT recipient FROM outbound_message") == [(FABIOLA,)]
+
+
+def test_guessing_a_code(town: Town, client: FlaskClient) -> None:
+    """Five tries, then the right code is worth nothing either; so it is after ten minutes, or once used."""
+    town.token("staff", "la-sphere", FABIOLA)
+    _ask(client)
+    right = _code()
+    for _ in range(sign_in.TRIES):
+        response = client.post("/desk/login", data={"tel": FABIOLA, "code": "000000" if right != "000000" else "1"})
+        assert response.status_code == 409
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": right}).status_code == 409
+
+    _ask(client)
+    with time_machine.travel(clock.later(sign_in.CODE_SECONDS + 1), tick=False):
+        assert client.post("/desk/login", data={"tel": FABIOLA, "code": _code()}).status_code == 409
+
+
+def test_asking_without_end(town: Town, client: FlaskClient) -> None:
+    """Nobody's phone is rung without end, and an address tries so often and no more."""
+    town.token("staff", "la-sphere", FABIOLA)
+    for _ in range(sign_in.ASKED_PER_HOUR):
+        _ask(client)
+    assert client.post("/desk/login", data={"tel": FABIOLA}).status_code == 429
+
+    statuses = [client.post("/desk/login", data={"tel": MIRTHA, "code": "1"}).status_code for _ in range(40)]
+    assert statuses[-1] == 429
+
+
+def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
+    """A day's session ends by itself, and no session makes another when the first token was revoked."""
+    headers = town.token("staff", "la-sphere", FABIOLA)
+    _ask(client)
+    client.post("/desk/login", data={"tel": FABIOLA, "code": _code()})
+    assert client.get("/desk").status_code == 200
+
+    with time_machine.travel(clock.later(sign_in.STAY_SECONDS + 1), tick=False):
+        assert client.get("/desk").status_code == 303
+    assert headers["Authorization"].startswith("Bearer ")
+
+
+def test_another_sites_form(town: Town, client: FlaskClient) -> None:
+    """A page elsewhere cannot sign anybody in or out."""
+    for path in ("/desk/login", "/desk/logout"):
+        assert client.post(path, headers={"Origin": "https://elsewhere.example"}).status_code == 403
