@@ -123,7 +123,9 @@ def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _banner(settings: Settings) -> str:
     site = f"http://{settings.host}:{settings.port}"
     demo = "  Data   made up, for demonstration\n" if settings.demo else ""
-    return (
-        f"\nCircular is ready.\n  Site   {site}/\n  API    {site}{api.PREFIX}/docs/\n"
-        f"  SMS    try it in another terminal: .venv/bin/flask sms try\n{demo}"
-    )
+    texts = "try it in another terminal: .venv/bin/flask sms try; on a page: /phone"
+    if not settings.demo:
+        texts = (
+            f"{settings.sms_gateway}, whose forms come to {settings.public_url or site}/sms/{settings.sms_gateway}/…"
+        )
+    return f"\nCircular is ready.\n  Site   {site}/\n  API    {site}{api.PREFIX}/docs/\n  SMS    {texts}\n{demo}"

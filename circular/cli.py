@@ -181,9 +181,12 @@ def backup(file: pathlib.Path) -> None:
     _open()
     os.umask(0o077)  # nobody else on this machine reads it
     if db.is_sqlite():
-        with sqlite3.connect(file) as target:
-            db.database.connection().backup(target)
-        target.close()
+        try:
+            with sqlite3.connect(file) as target:
+                db.database.connection().backup(target)
+            target.close()
+        except sqlite3.Error as error:
+            sys.exit(f"{file} cannot be written ({error}): give a file in a folder that exists, with room on its disk.")
     else:
         _pg_tool("pg_dump", "--format=custom", "--file", str(file))
     click.echo(f"Saved to {file}.")
@@ -195,6 +198,9 @@ def backup(file: pathlib.Path) -> None:
 def restore(file: pathlib.Path) -> None:
     """Replace the database by the backup in FILE (stop the server first)."""
     connect()
+    working = db.ProcessLock("worker-1")
+    if not working.acquire():
+        sys.exit("The server is running, or `flask sms deliver`: stop it first. Nothing was changed.")
     if db.is_sqlite():
         source = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
         try:
@@ -209,6 +215,7 @@ def restore(file: pathlib.Path) -> None:
     else:
         _pg_tool("pg_restore", "--clean", "--if-exists", "--single-transaction", str(file))
     upgrade()
+    working.release()
     click.echo(f"Restored from {file}.")
 
 

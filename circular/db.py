@@ -86,6 +86,10 @@ def open_database(url: str) -> Database:
     if parts.scheme == "sqlite":
         path = pathlib.Path(urllib.parse.unquote(url.removeprefix("sqlite:///")))
         path.parent.mkdir(parents=True, exist_ok=True)
+        if (
+            not path.exists()
+        ):  # it holds phone numbers: for its owner alone, and so are the files that SQLite puts beside it
+            path.touch(mode=0o600)
         opened: Database = SqliteDatabase(
             str(path),
             timeout=PATIENCE,

@@ -31,6 +31,14 @@ def _settings() -> list[Finding]:
             found.append(
                 Finding("mind", name.upper(), "still the public default: set it before anybody outside can reach this")
             )
+    if chosen.secret_key == chosen.sms_webhook_secret and chosen.secret_key != settings.DEMO_SECRET:
+        found.append(
+            Finding("mind", "SECRET_KEY", "the same as SMS_WEBHOOK_SECRET, which stands in an address: make two")
+        )
+    if not chosen.demo and chosen.sms_gateway == "africastalking" and chosen.africastalking_username == "sandbox":
+        found.append(
+            Finding("mind", "AFRICASTALKING_USERNAME", "the sandbox sends no real SMS: give the account's name")
+        )
     if not chosen.sms_sender and chosen.sms_gateway != "console":
         found.append(Finding("mind", "SMS_SENDER", "empty: the pages cannot say where to text"))
     return [*found, Finding("ok", "SMS_GATEWAY", chosen.sms_gateway)]

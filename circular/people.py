@@ -15,9 +15,6 @@ from circular.errors import Refusal
 
 STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)"
 ROLES = ("resident", "builder", "staff", "admin")
-# Dialled forms are read as Martinique's first, then as those of the regions whose people live and work here.
-# 0690, 0694 and 0612… parsed as MQ come out invalid, so each region must agree by itself (phonenumbers 9.0).
-REGIONS = ("MQ", "FR", "GP", "GF", "RE")
 
 
 class Person(db.Table):
@@ -73,9 +70,11 @@ class Actor:
 def normalize_phone(text: str) -> str:
     """The E.164 form of a mobile number as people write it (0696 12 34 56, 00596…, +596 696…, 0612345678).
 
+    Dialled forms are read as the first of PHONE_REGIONS would, then as the others, whose people live and work here too:
+    0690, 0694 and 0612… parsed as Martinique's come out invalid, so each region must agree by itself (phonenumbers 9.0).
     Raises: Refusal("bad_phone") for fixed lines, short codes and anything that no SMS reaches.
     """
-    for region in REGIONS:
+    for region in settings.get().phone_regions:
         try:
             number = phonenumbers.parse(text.strip(), region)
         except phonenumbers.NumberParseException:
@@ -87,6 +86,17 @@ def normalize_phone(text: str) -> str:
         if mobile and phonenumbers.is_valid_number(number):
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     raise Refusal("bad_phone")
+
+
+def national(phone: str) -> str:
+    """A number as people here dial it: +596596501234 -> 0596501234; one of elsewhere stays in its E.164 form."""
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return phone
+    if phonenumbers.region_code_for_number(number) != settings.get().phone_regions[0]:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL).replace(" ", "")
 
 
 def reachable_phone(text: str) -> str:

@@ -324,7 +324,17 @@ def slug(name: str) -> str:
 # --- opening hours ----------------------------------------------------------------------------------------------------
 @functools.lru_cache(maxsize=256)
 def _expression(hours: str, timezone: str, country: str) -> opening_hours.OpeningHours:
-    return opening_hours.OpeningHours(hours, timezone=zoneinfo.ZoneInfo(timezone), country=country)
+    return opening_hours.OpeningHours(hours, timezone=zoneinfo.ZoneInfo(timezone), country=_with_holidays(country))
+
+
+@functools.cache
+def _with_holidays(country: str) -> str | None:
+    """The country, or None when the library has no public holidays of it (Senegal, say): then none closes a place."""
+    try:
+        opening_hours.OpeningHours("24/7", country=country)
+    except Exception:  # its errors are the extension module's own
+        return None
+    return country
 
 
 def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterator[tuple[date, datetime]]:

@@ -67,8 +67,8 @@ class ReservationEvent(db.Table):
 
 COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
-    "r.ended_at, l.code AS listing, l.title, l.unit, l.kind, l.id AS listing_id, r.place_id, p.code AS place, "
-    "p.name AS place_name, p.opening_hours AS place_hours, p.phone AS place_phone, h.phone"
+    "r.ended_at, l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, r.place_id, "
+    "p.code AS place, p.name AS place_name, p.opening_hours AS place_hours, p.phone AS place_phone, h.phone"
 )
 SOURCE = (
     "FROM reservation r JOIN listing l ON l.id = r.listing_id JOIN place p ON p.id = r.place_id "
@@ -213,7 +213,16 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
         _log(reservation_id, actor, "reserve", quantity=wanted)
         made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
         if actor.door != "sms" and made["phone"]:  # by SMS the answer itself is the proof
-            facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+            facts = (
+                "title",
+                "quantity",
+                "unit",
+                "pickup_code",
+                "place_name",
+                "expires_at",
+                "available_from",
+                "created_at",
+            )
             notices.tell(person_id, "reserved", **{name: made[name] for name in facts})
         return made
 

@@ -17,6 +17,7 @@ import zoneinfo
 from collections.abc import Mapping
 
 import opening_hours
+import phonenumbers
 from dotenv import dotenv_values
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -53,6 +54,9 @@ class Settings:
     default_locale: str = "fr"
     timezone: str = "America/Martinique"
     country: str = "FR"
+    town: str = "Le Lamentin"
+    service_name: str = "Réemploi Lamentin"
+    phone_regions: tuple[str, ...] = ("MQ", "FR", "GP", "GF", "RE")
     default_opening_hours: str = "Mo-Sa 09:00-17:00"
     hold_opening_days: int = 7
     resident_max_holds: int = 3
@@ -138,9 +142,14 @@ def _validate(s: Settings) -> None:
         zoneinfo.ZoneInfo(s.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         _check("TIMEZONE", False, "an IANA zone such as America/Martinique", s.timezone)
-    _check("COUNTRY", _hours_work("24/7", s.country), "an ISO country such as FR", s.country)
+    _check("COUNTRY", s.country in phonenumbers.SUPPORTED_REGIONS, "an ISO country such as FR", s.country)
+    fits = 0 < len(s.service_name) <= 30
+    _check("SERVICE_NAME", fits, "a name of 30 characters at most", s.service_name)
+    for region in s.phone_regions:
+        _check("PHONE_REGIONS", region in phonenumbers.SUPPORTED_REGIONS, "ISO countries such as MQ FR", region)
+    _check("PHONE_REGIONS", bool(s.phone_regions), "ISO countries such as MQ FR", "none")
     hours = s.default_opening_hours
-    _check("DEFAULT_OPENING_HOURS", _hours_work(hours, s.country), "OpenStreetMap syntax: Mo-Sa 09:00-17:00", hours)
+    _check("DEFAULT_OPENING_HOURS", _hours_work(hours), "OpenStreetMap syntax: Mo-Sa 09:00-17:00", hours)
     plain = re.fullmatch(r"[A-Za-z0-9._~-]+", s.sms_webhook_secret) is not None
     _check("SMS_WEBHOOK_SECRET", plain, "letters, digits and - . _ ~ alone, as it is part of an address", "others")
     for prefix in s.sms_allowed_prefixes:
@@ -178,9 +187,9 @@ def _is_site(text: str) -> bool:
     return False
 
 
-def _hours_work(hours: str, country: str) -> bool:
+def _hours_work(hours: str) -> bool:
     try:
-        opening_hours.OpeningHours(hours, country=country)
+        opening_hours.OpeningHours(hours)
     except Exception:  # its errors are the extension module's own; any of them means that it cannot read this
         return False
     return True

@@ -68,8 +68,8 @@ def _dial(phone: str) -> None:
 
 def _reply(phone: str, text: str) -> str:
     answer = inbox.at_once("console", phone, text)
-    if answer is None:
-        return "(silence: this is what the rules say here, for instance after STOP)"
+    if answer["text"] is None:
+        return f"(silence, as the rules say: {answer['reason']})"
     measure = segments.measure(answer["text"])
     shown = "\n".join(f"  {line}" for line in answer["text"].split("\n"))
     return f"{shown}\n  [{measure.units}/160, {measure.segments} SMS, {answer['language']}]"

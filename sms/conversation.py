@@ -272,6 +272,8 @@ def _details(state: State, args: dict[str, Any]) -> Step:
         "phone": Phone(thing["place_phone"]),
     }
     after = {**kept(state), "code": code}
+    later = thing["available_from"] is not None and thing["available_from"] > thing["now"]
+    facts["day"] = Day(thing["available_from"] or 0)
     if thing["kind"] != "material":
         return Said(Screen("details_slot", facts), after)
     if not thing["available"]:
@@ -279,7 +281,7 @@ def _details(state: State, args: dict[str, Any]) -> Step:
             Screen("details_none_left", facts, options=(Option("do_wait", Command("waitlist", {"code": code})),)), after
         )
     options = (Option("do_reserve", Command("ask_quantity", {"code": code})),)
-    return Said(Screen("details", facts, options=options), after)
+    return Said(Screen("details_later" if later else "details", facts, options=options), after)
 
 
 def _no_choice(_state: State, _args: dict[str, Any]) -> Step:
@@ -300,7 +302,12 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         if refusal.code != "sold_out":
             raise
         return _too_few(state, code, refusal)
-    return _simply("reserved", **reservation_facts(made))
+    return Said(Screen(reserved_key(made), reservation_facts(made)))
+
+
+def reserved_key(made: Mapping[str, Any]) -> str:
+    """The text that proves a reservation: what is not there yet says from when it is."""
+    return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
 def _too_few(state: State, code: str, refusal: Refusal) -> Said:
@@ -326,6 +333,7 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
         "place": made["place_name"],
         "day": Day(made["expires_at"]),
         "time": Time(made["expires_at"]),
+        "from_day": Day(made.get("available_from") or 0),
     }
 
 
@@ -543,7 +551,7 @@ def _yes(state: State, _args: dict[str, Any]) -> Step:
     taken = yield Call("take_offer", {})
     if taken is None:
         return _simply("nothing_asked")
-    return Said(Screen("reserved", reservation_facts(taken)), opened(state))
+    return Said(Screen(reserved_key(taken), reservation_facts(taken)), opened(state))
 
 
 def _no(_state: State, _args: dict[str, Any]) -> Step:

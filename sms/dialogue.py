@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from circular import catalog, i18n, people, places, projects, reservations
+from circular import catalog, clock, db, i18n, people, places, projects, reservations
 from circular.errors import Refusal
 from circular.people import Actor
 from sms import conversation, messages
@@ -72,7 +72,7 @@ def _found(query: catalog.Query) -> dict[str, Any]:
 def _thing(_turn: Turn, code: str) -> dict[str, Any]:
     """A listing, or a project: they share one number space. Raises: Refusal("bad_code" | "no_such_listing")."""
     try:
-        return catalog.get(code)
+        return {**catalog.get(code), "now": db.to_ms(clock.now())}
     except Refusal as refusal:
         if refusal.code != "no_such_listing":
             raise

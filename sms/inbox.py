@@ -99,8 +99,9 @@ def _postpone(message: messages.Pending) -> None:
     messages.mark_inbound(message.id, "failed", reason="could_not_be_handled", person_id=person_id)
 
 
-def at_once(gateway: str, phone: str, text: str) -> dict[str, Any] | None:
-    """Store a line and handle it here and now, for a terminal or a page that plays a phone: its answer, or None.
+def at_once(gateway: str, phone: str, text: str) -> dict[str, Any]:
+    """Store a line and handle it here and now, for a terminal or a page that plays a phone: its answer, or `text` None
+    and the `reason` of the silence.
 
     The same tables and the same code as a real SMS; the answer counts as sent, and stays on this machine.
     """
@@ -113,6 +114,7 @@ def at_once(gateway: str, phone: str, text: str) -> dict[str, Any] | None:
             break
         time.sleep(0.05)  # a running worker has it in hand
     answer = messages.reply_to(message_id)
-    if answer is not None:
-        messages.mark_sent(answer["id"], gateway, None, None)
+    if answer is None:
+        return {"text": None, "reason": messages.inbound_reason(message_id)}
+    messages.mark_sent(answer["id"], gateway, None, None)
     return answer

@@ -156,6 +156,11 @@ def inbound_state(message_id: int) -> str:
     return str(db.value("SELECT state FROM inbound_message WHERE id = ?", message_id))
 
 
+def inbound_reason(message_id: int) -> str:
+    """The rule by which a message was ignored; "" when it was not."""
+    return str(db.value("SELECT reason FROM inbound_message WHERE id = ?", message_id))
+
+
 def mark_inbound(
     message_id: int, state: str, *, reason: str = "", person_id: int | None = None, intent: str = "", language: str = ""
 ) -> None:

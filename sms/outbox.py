@@ -10,7 +10,6 @@ import logging
 import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from circular import clock, db, notices, people, settings
 from sms import conversation, messages, replies, screens
@@ -48,12 +47,13 @@ def _tell(notice: notices.Untold) -> None:
 
 
 def _words(notice: notices.Untold, language: str) -> str:
-    facts: dict[str, Any] = dict(notice.facts)
+    facts, key = dict(notice.facts), notice.kind
     if notice.kind == "reserved":
+        key = conversation.reserved_key(facts)
         facts = dict(conversation.reservation_facts(facts))
     elif "quantity" in facts:
         facts["quantity"] = Quantity(facts["quantity"], facts["unit"])
-    return replies.render(notice.kind, language, **screens.said(facts, language))
+    return replies.render(key, language, **screens.said(facts, language))
 
 
 # --- texts into requests ----------------------------------------------------------------------------------------------

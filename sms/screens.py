@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from circular import db, i18n, settings
+from circular import db, i18n, people, settings
 from circular.checks import MILLI
 from sms import replies
 from sms.commands import Command
@@ -19,8 +19,8 @@ USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and 
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
-    "reserved cancelled extended waiting human given stop_done start_done erased alert_added alerts_stopped offer_passed "
-    "ussd_not_here refusal_busy refusal_storage_full".split()
+    "reserved reserved_later cancelled extended waiting human given stop_done start_done erased alert_added "
+    "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
 _NO_EXTENSION = str.maketrans(
@@ -150,12 +150,7 @@ def say(value: Value, language: str) -> str:
         case Hours(osm):
             return replies.hours(osm, language)
         case Phone(e164):
-            return national(e164)
+            return people.national(e164)
         case Text(key):
             return replies.render(key, language)
     return str(value)
-
-
-def national(phone: str) -> str:
-    """+596596501234 -> 0596501234, as people here dial it."""
-    return "0" + phone[4:] if phone.startswith("+596") else phone

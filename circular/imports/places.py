@@ -15,7 +15,7 @@ from typing import IO, Any, NamedTuple
 
 import phonenumbers
 
-from circular import people, places
+from circular import places, settings
 from circular.checks import Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.imports.damage import is_damaged, is_damaged_name
@@ -256,10 +256,10 @@ def _read_france_services(cells: Cells, errors: FieldErrors) -> dict[str, Any]:
 
 
 def _phone(text: str, errors: FieldErrors) -> str:
-    """`05 96 52 73 85` -> `+596596527385`: read as a number of Martinique first, then of where people come from."""
+    """`05 96 52 73 85` -> `+596596527385`: read as a number of here first, then of where people come from."""
     if not text:
         return ""
-    for region in people.REGIONS:
+    for region in settings.get().phone_regions:
         try:
             number = phonenumbers.parse(text, region)
         except phonenumbers.NumberParseException:

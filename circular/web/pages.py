@@ -60,6 +60,7 @@ def home() -> Response:
         start=not asked and not cursor,
         categories=[category for category in categories if category["parent"] is None],
         tiles=TILES,
+        now=db.to_ms(clock.now()),
         chosen=next((category for category in categories if category["code"] == asked.get("category")), None),
         places=places.find_places(limit=SELECT_LIMIT),
     )

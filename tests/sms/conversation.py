@@ -22,7 +22,7 @@ from tests.town import ADMIN, FABIOLA
 
 SECRET = "demo"
 _ids = itertools.count(1)
-GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (\w+))?")
+GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?")
 
 
 class Step(NamedTuple):
@@ -79,9 +79,9 @@ def play(client: FlaskClient, script: str) -> None:
 
 def publish(given: re.Match[str]) -> None:
     """The listing of a `given` line, at La Sphère."""
-    code, title, quantity, unit, category, kind = given.groups()
+    code, title, quantity, unit, category, kind, start = given.groups()
     values = {"title": title, "quantity": quantity, "unit": unit, "category": category, "place": "la-sphere",
-              "kind": kind or "material"}  # fmt: skip
+              "kind": kind or "material", "available_from": start}  # fmt: skip
     with db.transaction():
         catalog.put(ADMIN, values, None, code)
 
