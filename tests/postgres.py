@@ -83,7 +83,8 @@ class Server:
     def create(self, name: str, template: str = "template1") -> str:
         """A new database; its URL."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+            # The default strategy writes each page to the log: 772 ms a database against 151.
+            connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY FILE_COPY')
         return self.url(name)
 
     def drop(self, name: str) -> None:
