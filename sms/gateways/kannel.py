@@ -40,6 +40,7 @@ LONGEST_ANSWER = 400  # bytes; Kannel's longest is 66
 # Delivered, failed, rejected by the operator. Not 4 and 8 (waits, taken): each would be one more durable write for a
 # status that changes nothing.
 RECEIPTS_WANTED = 1 + 2 + 16
+_UNUSABLE = Retry("KANNEL_URL, KANNEL_USERNAME, KANNEL_PASSWORD or SMS_SENDER cannot be used", after=ASK_A_PERSON)
 _STATUSES: dict[str, ReceiptStatus] = {"1": "delivered", "2": "failed", "4": "sent", "8": "sent", "16": "failed"}
 _CHARSETS = frozenset({"utf-8", "utf-16be", "iso-8859-1", "windows-1252"})
 
@@ -133,8 +134,10 @@ class Kannel(Gateway):
             sent = {name: value.encode("utf-8", "surrogateescape").decode("latin-1") for name, value in headers.items()}
             connection = _connection(self._url, to_connect)
             connection.connect()
-        except (OSError, ValueError) as error:  # refused, no such host, no TLS there, an address that is none
+        except OSError as error:  # refused, no such host, no TLS there
             return Retry(f"no connection to Kannel: {type(error).__name__}")
+        except ValueError:  # an address that is none
+            return _UNUSABLE
         try:
             connection.sock.settimeout(to_read)
             connection.request(
@@ -146,7 +149,7 @@ class Kannel(Gateway):
             answer = connection.getresponse()
             return answer.status, answer.read(LONGEST_ANSWER).decode("latin-1")
         except ValueError:  # a line break in a header: the request was not even made
-            return Retry("KANNEL_USERNAME, KANNEL_PASSWORD or SMS_SENDER cannot be sent", after=ASK_A_PERSON)
+            return _UNUSABLE
         except TimeoutError:
             return Unknown("no answer of Kannel's in time")
         except http.client.HTTPException as error:
