@@ -158,6 +158,21 @@ def test_health_of_the_real_thing(fakesmsc: tuple[Kannel, FakePhone], server: Se
     assert gateway(kannel, server).health() == "no connection to Kannel: ConnectionRefusedError"
 
 
+def test_crowd_at_once(smpp: tuple[Kannel, Operator], server: Server) -> None:
+    """Four hundred people text in one breath: each is stored once, answered once, and has it, says the operator."""
+    kannel, operator = smpp
+    crowd = [f"+596697{number:04d}00" for number in range(400)]
+    server.start(**kannel.settings)
+    for phone in crowd:
+        operator.text("BOIS", phone)
+
+    until(lambda: len(operator.heard()) == len(crowd))
+    until(lambda: states(server) == {("delivered", "")})
+
+    assert sorted(to for to, _ in operator.heard()) == crowd
+    assert server.rows("SELECT count(*), count(DISTINCT sender) FROM inbound_message") == [(400, 400)]
+
+
 # --- something is broken ----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("phone", "mode", "reason"), [("+596696000099", "ok", "UNDELIV 001"), (FABIOLA, "fail", "Submit failed")]
