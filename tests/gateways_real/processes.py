@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import pathlib
 import socket
 import subprocess
@@ -10,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+_ports = itertools.count(20_000 + os.getpid() * 100 % 10_000)
 PATIENCE = 30.0  # seconds for anything that is waited for; a machine that is busy with other things needs some
 
 
@@ -23,9 +26,18 @@ def until(condition: Callable[[], T], seconds: float = PATIENCE) -> T:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on. Below those that connections leave from, which come and go, and counted
+    on, so that none is given twice; each process of the tests begins elsewhere.
+    """
+    for port in _ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable")
 
 
 def answers(port: int) -> bool:

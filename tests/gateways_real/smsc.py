@@ -12,7 +12,7 @@ import socket
 import socketserver
 import struct
 import threading
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from tests.gateways_real.kannel import NUMBER, Heard
 from tests.gateways_real.processes import until
@@ -40,13 +40,20 @@ EXTENSION = {
 }
 
 
+Delivery: TypeAlias = tuple[str, str, bytes, int, int]  # what `deliver` takes
+
+
 class Operator:
-    """Listens on `port`; every phone of the island is behind it. `mode` is `ok` or `fail`."""
+    """Listens on `port`; every phone of the island is behind it.
+
+    `mode` is `ok`, `fail`, or `later`: receipts are kept until `tell`.
+    """
 
     def __init__(self) -> None:
         self.mode = "ok"
         self._heard: list[Heard] = []
         self._parts: dict[tuple[str, int], list[bytes]] = {}
+        self._untold: list[Delivery] = []
         self._sessions: list[_Session] = []
         self._ids = itertools.count(1)
         self._references = itertools.count(1)
@@ -61,7 +68,7 @@ class Operator:
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
-        for session in self._sessions:
+        for session in list(self._sessions):
             session.hang_up()
         self._server.server_close()
 
@@ -88,6 +95,11 @@ class Operator:
         """What reached phones, oldest first, whole."""
         return list(self._heard)
 
+    def tell(self) -> None:
+        """Send the receipts that were kept."""
+        while self._untold:
+            self.session.deliver(*self._untold.pop(0))
+
     def take(self, session: _Session, pdu: dict[str, Any]) -> tuple[int, bytes]:
         """Status and body of the answer to a `submit_sm`."""
         if self.mode == "fail":
@@ -105,7 +117,8 @@ class Operator:
             now = "2611272104"
             said = f"id:{message_id} sub:001 dlvrd:001 submit date:{now} done date:{now} stat:{status} text:secret"
             receipt = said.encode("latin-1", "replace")
-            session.afterwards.append((pdu["to"], pdu["from"], receipt, 0, 0x04))
+            waiting = self._untold if self.mode == "later" else session.afterwards
+            waiting.append((pdu["to"], pdu["from"], receipt, 0, 0x04))
         return 0, message_id.encode() + b"\0"
 
 
@@ -114,7 +127,7 @@ class _Session(socketserver.BaseRequestHandler):
 
     def setup(self) -> None:
         self.operator: Operator = self.server.operator  # type: ignore[attr-defined]
-        self.afterwards: list[tuple[str, str, bytes, int, int]] = []  # receipts: never before the answer with the id
+        self.afterwards: list[Delivery] = []  # receipts: never before the answer with the id
         self._sequence = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -131,6 +144,10 @@ class _Session(socketserver.BaseRequestHandler):
                 self.deliver(*self.afterwards.pop(0))
             if command == BIND and not status:
                 self.operator._sessions.append(self)
+
+    def finish(self) -> None:
+        if self in self.operator._sessions:
+            self.operator._sessions.remove(self)
 
     def _answer(self, command: int, body: bytes) -> tuple[int, bytes]:
         if command == BIND:

@@ -234,6 +234,22 @@ def test_kannel_killed_with_a_text_in_hand(fakesmsc: tuple[Kannel, FakePhone], s
     until(lambda: states(server) == {("delivered", "")})
 
 
+def test_kannel_killed_before_the_receipt(smpp: tuple[Kannel, Operator], server: Server) -> None:
+    """The operator has the text, Kannel is killed, and the receipt comes to its next life: it still finds our text."""
+    kannel, operator = smpp
+    operator.mode = "later"
+    server.start(**kannel.settings)
+    operator.text("BOIS", FABIOLA)
+    hears(operator, server, 1)
+    until(lambda: states(server) == {("sent", "")})
+
+    kannel.kill()
+    kannel.start()
+    operator.tell()
+
+    until(lambda: states(server) == {("delivered", "")})
+
+
 def test_server_killed_in_the_middle(smpp: tuple[Kannel, Operator], server: Server) -> None:
     """kill -9 with a crowd's texts half answered: each is stored once, nobody is left without an answer."""
     kannel, operator = smpp
