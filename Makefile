@@ -4,7 +4,7 @@ PYTHON ?= $(shell for name in python3 python3.11 python3.12 python3.13 python3.1
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done)
 BIN := .venv/bin
 
-.PHONY: run test bench setup lint lock
+.PHONY: run test test-gateways bench setup lint lock
 
 setup: .venv/ready
 
@@ -31,6 +31,9 @@ lint: .venv/ready-dev
 
 test: lint
 	$(BIN)/pytest -n 2
+
+test-gateways: .venv/ready-dev # with real gateways of Debian; says what to install when one is missing
+	$(BIN)/pytest -n 2 tests/gateways_real
 
 bench: .venv/ready-dev
 	$(BIN)/python -m bench

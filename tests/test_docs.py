@@ -28,7 +28,7 @@ from tests.sms import conversation
 
 ROOT = settings.ROOT
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/languages.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/languages.md", "docs/gateways.md")
 SITE = "http://127.0.0.1:8000"  # as the documents write it
 PATIENCE = 60  # seconds that anything started here may take before it is stopped, which fails the test
 

@@ -8,9 +8,11 @@ from circular.settings import Settings
 from sms.gateways.africastalking import AfricasTalking
 from sms.gateways.base import Gateway
 from sms.gateways.console import Console
+from sms.gateways.kannel import Kannel
 
 GATEWAYS: dict[str, Callable[[Settings], Gateway]] = {
     "console": Console.from_settings,
+    "kannel": Kannel.from_settings,
     "africastalking": AfricasTalking.from_settings,
 }
 

@@ -6,17 +6,24 @@ The SDK is imported by the first `send`: it costs 100 ms and 28 MB, which a proc
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Self
 
 from circular.settings import Settings
-from sms.gateways.base import Accepted, Capabilities, Failed, FormGateway, Outcome, Outgoing, Retry, Unknown
+from sms.gateways.base import (
+    ASK_A_PERSON,
+    E164,
+    Accepted,
+    Capabilities,
+    Failed,
+    FormGateway,
+    Outcome,
+    Outgoing,
+    Retry,
+    Unknown,
+)
 
 if TYPE_CHECKING:
     import requests
-
-ASK_A_PERSON = 300.0  # seconds: what only the account's owner can mend (a key, a balance) is not tried every minute
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # the SDK lets Arabic digits and a trailing newline through
 
 # Recipients[].statusCode, as third parties read the provider's documentation; the words name outcomes in reasons.
 _ACCEPTED = frozenset({100, 101, 102})
@@ -75,7 +82,7 @@ class AfricasTalking(FormGateway):
 
     def send(self, message: Outgoing) -> Outcome:
         """One text, one request, no retry; blocks as long as `timeout` allows. Never raises."""
-        if not _E164.fullmatch(message.to):
+        if not E164.fullmatch(message.to):
             return Failed("the recipient is no international number")
         import requests
         from africastalking.Service import AfricasTalkingException

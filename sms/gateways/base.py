@@ -6,6 +6,7 @@ phone number or a secret in a reason.
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -193,6 +194,10 @@ class Gateway(ABC):
         return 0
 
 
+# Arabic digits and a trailing newline, which `\d` and `$` let through, are no number.
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+# Seconds: what only a person can mend (a key, a balance, an address) is not tried every minute.
+ASK_A_PERSON = 300.0
 # Longer than any provider's: what is longer, or holds a control character, would not fit a key of the database.
 LONGEST_ID = 200
 _DATE_SHAPES = ("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%S")
@@ -214,8 +219,8 @@ class FormGateway(Gateway):
         """From `id from to text date`; only `from` must be there. Raises: MalformedError."""
         form = knock.form
         return Inbound(
-            external_id=_identifier(form),
-            sender=_required(form, "from"),
+            external_id=identifier(form),
+            sender=required(form, "from"),
             recipient=form.get("to", "").strip(),
             text=form.get("text", ""),
             sent_at=_moment(form.get("date", "")),
@@ -224,7 +229,7 @@ class FormGateway(Gateway):
     def parse_receipt(self, knock: Knock) -> Receipt:
         """From `id status failureReason`; only `id` must be there. Raises: MalformedError."""
         form = knock.form
-        provider_id = _identifier(form)
+        provider_id = identifier(form)
         if provider_id is None:
             raise MalformedError("id is missing")
         status = form.get("status", "").strip()
@@ -233,7 +238,7 @@ class FormGateway(Gateway):
 
     def parse_opt_out(self, knock: Knock) -> OptOut:
         """From `senderId phoneNumber`. Raises: MalformedError without a number."""
-        return OptOut(_required(knock.form, "phoneNumber"))
+        return OptOut(required(knock.form, "phoneNumber"))
 
     def parse_ussd(self, knock: Knock) -> UssdInput | UssdEnd:
         """From `sessionId phoneNumber serviceCode text`, or the notice of a session's end (`status`, `hopsCount`…).
@@ -241,20 +246,22 @@ class FormGateway(Gateway):
         Raises: MalformedError.
         """
         form = knock.form
-        session = _required(form, "sessionId")
+        session = required(form, "sessionId")
         if "hopsCount" in form or "durationInMillis" in form:
             return UssdEnd(session, form.get("status", "") == "Success")
-        return UssdInput(session, _required(form, "phoneNumber"), form.get("serviceCode", ""), form.get("text", ""))
+        return UssdInput(session, required(form, "phoneNumber"), form.get("serviceCode", ""), form.get("text", ""))
 
 
-def _required(form: Mapping[str, str], field: str) -> str:
+def required(form: Mapping[str, str], field: str) -> str:
+    """A field that must say something. Raises: MalformedError."""
     value = form.get(field, "").strip()
     if not value:
         raise MalformedError(f"{field} is missing")
     return value
 
 
-def _identifier(form: Mapping[str, str]) -> str | None:
+def identifier(form: Mapping[str, str]) -> str | None:
+    """The field `id`, or None for what a database's key cannot hold."""
     value = form.get("id", "").strip()
     return value if value.isprintable() and 0 < len(value) <= LONGEST_ID else None
 

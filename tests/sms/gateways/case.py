@@ -55,6 +55,12 @@ def posted(path: str) -> Knock:
     return Knock(form=dict(parse_qsl(body.decode(), keep_blank_values=True)), body=body)
 
 
+def asked(path: str) -> Knock:
+    """A recorded query, of a provider that knocks with GET."""
+    query = (FIXTURES / path).read_bytes().strip()
+    return Knock(form=dict(parse_qsl(query.decode(), keep_blank_values=True)), query=query)
+
+
 def any_form(*fields: str) -> st.SearchStrategy[Knock]:
     """Forms with some of `fields`, whatever stands in them."""
     return st.dictionaries(st.sampled_from(fields), st.text()).map(lambda form: Knock(form=form))

@@ -25,12 +25,13 @@ from sms.gateways.base import (
     Retry,
     Unknown,
 )
-from tests.sms.gateways import case_forms
+from tests.sms.gateways import case_forms, case_kannel
 from tests.sms.gateways.case import PHONE, SECRET, Case, Running
 
 CASES: dict[str, Case] = {
     "console": case_forms.CONSOLE,
     "africastalking": case_forms.AFRICASTALKING,
+    "kannel": case_kannel.KANNEL,
 }
 OUTCOMES = (Accepted, Retry, Unknown, Failed)
 
