@@ -11,12 +11,26 @@ import time
 
 from circular import db, idempotency, limits, reservations, settings
 from sms import gateways, inbox, messages, outbox
+from sms.gateways.base import Inbound, Receipt
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
 log = logging.getLogger(__name__)
 wake = threading.Event()
+
+
+class Rows:
+    """Where a gateway puts what lay at a provider that does not knock: a row each, durable when the call returns."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+
+    def message(self, message: Inbound) -> None:
+        messages.store_inbound(self._gateway, message)
+
+    def receipt(self, receipt: Receipt) -> None:
+        messages.store_receipt(self._gateway, receipt)
 
 
 class Worker:
@@ -30,6 +44,8 @@ class Worker:
         self._name_checked_at = 0.0
         gateway = gateways.build(settings.get())
         self.sender = outbox.Sender(gateway, self._lock.name, wake)
+        self._asked = [gateways.build(settings.get(), name) for name in settings.get().sms_gateways]
+        self._silent: dict[str, str] = {}  # what was said last of a gateway that cannot be asked
 
     def run(self) -> None:
         """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""
@@ -67,10 +83,24 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much there was to do."""
-        done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
+        done = self._collect() + inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
         if time.monotonic() >= self._chores_at:
             self._chores_at = time.monotonic() + CHORES
             done += chores(self._lock.name)
+        return done
+
+    def _collect(self) -> int:
+        """Fetch what lies at the gateways that are in use; one that cannot be asked stops nothing, and is logged once."""
+        done = 0
+        for gateway in self._asked:
+            reason = ""
+            try:
+                done += gateway.collect(Rows(gateway.name))
+            except OSError as error:
+                reason = type(error).__name__
+            if reason and reason != self._silent.get(gateway.name):
+                log.error("%s cannot be asked for messages: %s", gateway.name, reason)
+            self._silent[gateway.name] = reason
         return done
 
     def stop(self) -> None:
