@@ -42,9 +42,6 @@ from sms.gateways.base import (
 if TYPE_CHECKING:
     import requests
 
-ASK_A_PERSON = (
-    300.0  # seconds: a wrong password is not tried every minute; after 10 the app locks everybody out for 5 minutes
-)
 VALID = 86_400  # seconds that the phone may try: a mast can be gone for hours
 SKEW = 300.0  # seconds between the phone's clock and ours within which a signature counts
 _STATUSES: dict[str, ReceiptStatus] = {"sms:sent": "sent", "sms:delivered": "delivered", "sms:failed": "failed"}
