@@ -8,6 +8,8 @@ Tried with gammu-smsd 1.42 (the formats and names are those of its services/file
   part, and smsd counts bytes where it means characters: behind a NUL stands what was left of somebody else's message.
 * Who wrote is in the file's name alone: what stands in the file may be the sender's words.
 * smsd reads a name into 100 bytes, and sends in the order of names.
+* A text that the network refuses is tried for ever, every `LoopSleep` seconds, and all others wait behind it: MaxRetries
+  is for databases alone. So what is tried in vain for a while waits aside, in `later/`, and comes back.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import os
 import re
 import zoneinfo
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -45,18 +47,27 @@ from sms.gateways.base import (
 )
 
 FOLDERS = ("inbox", "outbox", "sent", "error")  # smsd's
+LATER = "later"  # ours: texts that were tried in vain, each named by when it is tried again
 TOLD = "told"  # ours: a name for each text whose end was reported, without number or words, so that none is sent again
 ASIDE = "aside"  # ours: files that nobody can read
 SETTLED = 2.0  # seconds that a file of the inbox must be left alone by smsd before it is whole
 PATIENCE = 60.0  # seconds until a file that cannot be read will not become readable any more
-STUCK = 10.0  # minutes that a text may wait while none is sent
+VAIN = 60.0  # seconds that smsd may try one text: longer than the slowest modem takes, and SendTimeout
+SOON, LATEST = (
+    timedelta(minutes=2),
+    timedelta(minutes=15),
+)  # a text is tried again after as long as it has waited, within these
+VALID = timedelta(hours=24)  # until a text is given up: a mast can be gone for hours
+STUCK = 10.0  # minutes that several people may wait while nothing is sent
 KEPT = 4 * 86_400.0  # seconds that a reported text is remembered: longer than any text is tried (48 hours)
 TIDYING = 3600.0  # seconds between looks for what need not be remembered
 BOM = b"\xfe\xff"
 BACKUP = b"; This file format was designed for Gammu"
+_STAMP = "%Y%m%d_%H%M%S_%f"
 # IN<date>_<time>_<serial>_<sender>_<part>.txt: the sender may be a name, with underscores in it.
 _IN = re.compile(r"(IN(\d+_\d+)_\d\d_(.*))_(\d\d)\.txt")
-_OURS = re.compile(r"OUT[A-Z]\d{8}_\d{6}_\d{6}_\+\d+_(?P<key>[A-Za-z0-9-]+)\.txt")
+# OUT<priority><date>_<time>_<serial>_<recipient>_<note>.txt: the priority is C, or D once it was tried in vain.
+_OURS = re.compile(r"OUT[A-Z](?P<stamp>\d{8}_\d{6}_\d{6})_(?P<to>\+\d+)_(?P<key>[A-Za-z0-9-]+)\.txt")
 _RECEIPTS: tuple[tuple[str, ReceiptStatus, str], ...] = (
     ("sent", "sent", ""),
     ("error", "failed", "the modem could not send it"),
@@ -88,6 +99,8 @@ class Gammu(Gateway):
         self._timezone = zoneinfo.ZoneInfo(timezone)
         self._tidied_at = 0.0
         self._complaints: set[str] = set()
+        self._first = ""  # the text that smsd tries, and since when
+        self._first_since = clock.now()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -105,25 +118,34 @@ class Gammu(Gateway):
         try:
             with self._locked("send"):
                 if not self._has(message.key):
-                    stuck = self.health()  # what cannot leave from here may leave by another gateway
-                    if stuck:
-                        return Retry(stuck)
+                    refused = self._refuses()  # what cannot leave from here may leave by another gateway
+                    if refused:
+                        return Retry(refused)
                     self._write(message.key, message.to, text)
         except OSError as error:
             return Retry(f"the spool cannot be written: {_word(error)}")
         return Accepted(message.key, None)
 
     def _has(self, key: str) -> bool:
-        """True when a text was handed over before. A file moves in this order, so it is in what is still to be looked at."""
-        for folder in ("outbox", "sent", "error"):
+        """True when a text was handed over before. smsd moves a file in this order, so it is in what is still to be seen."""
+        for folder in (LATER, "outbox", "sent", "error"):
             if any(name.endswith(f"_{key}.txt") for name in _names(self._spool / folder)):
                 return True
         return (self._spool / TOLD / key).exists()
 
+    def _refuses(self) -> str:
+        """What is wrong; but now and then a text tries whether the modem still sends nothing."""
+        closed = self._closed()
+        if closed:
+            return closed
+        stuck = self._stuck()
+        tried = max((written for written, _ in self._waiting()), default=0.0)
+        return stuck if clock.now().timestamp() < tried + STUCK * 60 else ""
+
     def _write(self, key: str, to: str, text: str) -> None:
         """A whole file or none, whatever happens, and on the disk when this returns."""
         outbox = self._spool / "outbox"
-        ready = outbox / f"OUTC{clock.now():%Y%m%d_%H%M%S_%f}_{to}_{key}.txt"
+        ready = outbox / f"OUTC{clock.now().strftime(_STAMP)}_{to}_{key}.txt"
         half = outbox / f".{key}.half"  # hidden: smsd passes over it, and the next try begins it anew
         try:
             with half.open("wb") as file:
@@ -138,18 +160,63 @@ class Gammu(Gateway):
 
     def health(self) -> str:
         """Folders that are missing or closed to us, and a modem that sends nothing while texts wait."""
+        try:
+            return self._closed() or self._stuck()
+        except OSError as error:
+            return f"GAMMU_SPOOL cannot be read: {_word(error)}"
+
+    def _closed(self) -> str:
         for folder in FOLDERS:
             if not os.access(self._spool / folder, os.R_OK | os.W_OK | os.X_OK):
                 return f"GAMMU_SPOOL: its folder {folder} is missing, or closed to this user"
-        try:
-            waiting = [_written(entry) for entry in os.scandir(self._spool / "outbox") if entry.name.startswith("OUT")]
-            sent_at = (self._spool / "sent").stat().st_mtime  # when the last text came into it, or left it
-        except OSError as error:
-            return f"GAMMU_SPOOL cannot be read: {_word(error)}"
-        idle = (clock.now().timestamp() - max(sent_at, min(waiting, default=0.0))) / 60
-        if waiting and idle > STUCK:
+        return ""
+
+    def _stuck(self) -> str:
+        """Two people wait at least: a number that the network refuses says nothing about the modem. Raises: OSError."""
+        waiting = self._waiting()
+        oldest = sorted({to: written for written, to in sorted(waiting, reverse=True)}.values())
+        sent_at = (self._spool / "sent").stat().st_mtime  # when the last text came into it, or left it
+        idle = (clock.now().timestamp() - max(sent_at, *oldest[1:2], 0.0)) / 60
+        if len(oldest) > 1 and idle > STUCK:
             return f"gammu-smsd has sent nothing for {idle:.0f} minutes, and {len(waiting)} texts wait"
         return ""
+
+    def _waiting(self) -> list[tuple[float, str]]:
+        """When each text was written that is not sent yet, and to whom."""
+        found = [entry for folder in ("outbox", LATER) for entry in _entries(self._spool / folder)]
+        return [(_written(entry), ours["to"]) for entry in found if (ours := _OURS.fullmatch(entry.name))]
+
+    def _unblock(self) -> None:
+        """Take what smsd tries in vain out of the way of the others, and bring back what is to be tried again.
+
+        Had it just been sent after all, it will be sent twice: smsd looks for it where it was.
+        """
+        now = clock.now()
+        texts = sorted(name for name in _names(self._spool / "outbox") if _OURS.fullmatch(name))
+        first = texts[0] if texts else ""
+        if first != self._first:
+            self._first, self._first_since = first, now
+        vain = first if (now - self._first_since).total_seconds() > VAIN else ""
+        late = (_OURS.fullmatch(name) for name in _names(self._spool / LATER))
+        due = [name[0] for name in late if name and name["stamp"] <= now.strftime(_STAMP)]
+        if vain or due:
+            with self._locked("send"):  # nobody looks for a text while it moves
+                for name in due:
+                    self._move(self._spool / LATER / name, self._spool / "outbox" / name)
+                if vain:
+                    self._postpone(self._spool / "outbox" / vain)
+
+    def _postpone(self, path: Path) -> None:
+        name = _OURS.fullmatch(path.name)
+        try:
+            waited = clock.now() - datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        except FileNotFoundError:  # sent, at last
+            return
+        again = (clock.now() + min(max(waited, SOON), LATEST)).strftime(_STAMP)
+        if waited > VALID or name is None:
+            self._move(path, self._spool / "error" / path.name)
+        else:
+            self._move(path, self._spool / LATER / f"OUTD{again}_{name['to']}_{name['key']}.txt")
 
     # --- in -----------------------------------------------------------------------------------------------------------
     def parse_inbound(self, knock: Knock) -> None:  # noqa: ARG002 - nothing knocks
@@ -166,6 +233,7 @@ class Gammu(Gateway):
             if not mine:
                 return 0
             self._tidy()
+            self._unblock()
             return self._messages(inbox) + self._receipts(inbox)
 
     def _messages(self, inbox: Inbox) -> int:
@@ -193,7 +261,7 @@ class Gammu(Gateway):
         """The files of each message, by the beginning of their names, its time and its sender."""
         found: dict[tuple[str, str, str], list[_Part]] = {}
         strange: list[Path] = []
-        for entry in os.scandir(self._spool / "inbox"):
+        for entry in _entries(self._spool / "inbox"):
             name = _IN.fullmatch(entry.name)
             if name:
                 part = _Part(int(name[4]), Path(entry.path), _written(entry))
@@ -266,6 +334,8 @@ class Gammu(Gateway):
         try:
             to.parent.mkdir(exist_ok=True)
             path.rename(to)
+        except FileNotFoundError:  # smsd, or a person, was quicker
+            return False
         except OSError as error:
             self._complain(f"cannot be moved to {to.parent.name}/: {_word(error)}")
             return False
@@ -283,7 +353,7 @@ class Gammu(Gateway):
             return
         self._tidied_at = now
         with contextlib.suppress(OSError):
-            for entry in os.scandir(self._spool / TOLD):
+            for entry in _entries(self._spool / TOLD):
                 if entry.stat().st_mtime < now - KEPT:
                     Path(entry.path).unlink(missing_ok=True)
 
@@ -328,7 +398,17 @@ def _backup(file: bytes) -> list[bytes]:
 
 
 def _names(folder: Path) -> list[str]:
-    return [entry.name for entry in os.scandir(folder)]
+    return [entry.name for entry in _entries(folder)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """What is in a folder. One of ours that is not there yet is empty. Raises: OSError when one of smsd's is missing."""
+    try:
+        return list(os.scandir(folder))
+    except FileNotFoundError:
+        if folder.name in FOLDERS:
+            raise
+        return []
 
 
 def _written(entry: os.DirEntry[str]) -> float:

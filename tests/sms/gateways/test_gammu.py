@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from circular import db, settings
 from sms import messages, worker
 from sms.gateways.base import Accepted, Failed, Inbound, Outgoing, Receipt, Retry
-from sms.gateways.gammu import KEPT, PATIENCE, SETTLED, STUCK, Gammu
+from sms.gateways.gammu import KEPT, PATIENCE, SETTLED, STUCK, VAIN, VALID, Gammu
 from tests.sms.gateways.case import PHONE
 from tests.sms.gateways.case_gammu import LONG_AGO, put, spool_in, texts_in
 from tests.town import FABIOLA, Town
@@ -88,11 +88,12 @@ def test_send_writes_what_smsd_reads(gammu: Gammu, spool: Path) -> None:
         assert len(name) < 100
 
 
-@pytest.mark.parametrize("where", ["outbox", "sent", "error", "told"])
+@pytest.mark.parametrize("where", ["outbox", "later", "sent", "error", "told"])
 def test_send_again_is_sent_once(gammu: Gammu, spool: Path, where: str) -> None:
     """Whatever has become of the first, the second is the same text: nothing is written, and it is accepted."""
     first = gammu.send(TEXT)
     if where != "outbox":
+        (spool / "later").mkdir()
         smsd_moves(spool, "sent" if where == "told" else where)
     if where == "told":
         gammu.collect(Kept())
@@ -100,7 +101,11 @@ def test_send_again_is_sent_once(gammu: Gammu, spool: Path, where: str) -> None:
     assert gammu.send(TEXT) == first
 
     assert (
-        sum(len(names(spool / folder)) for folder in ("outbox", "sent", "error", "told") if (spool / folder).exists())
+        sum(
+            len(names(spool / folder))
+            for folder in ("outbox", "later", "sent", "error", "told")
+            if (spool / folder).exists()
+        )
         == 1
     )
 
@@ -169,30 +174,91 @@ def test_send_when_the_disk_is_full(gammu: Gammu, spool: Path, disk_full: None) 
 
 
 def test_a_modem_that_is_stuck(gammu: Gammu, spool: Path) -> None:
-    """Texts wait and none is sent: no more are given to it, but those that it has are not given to another either."""
-    gammu.send(TEXT)
+    """Two people wait and nothing is sent: no more is given to it, but what it has is not given to another either."""
+    for to in (PHONE, FABIOLA):
+        gammu.send(Outgoing("12", to, "x"))
     assert gammu.health() == ""
 
-    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=STUCK + 2)):
-        stuck = f"gammu-smsd has sent nothing for {STUCK + 2:.0f} minutes, and 1 texts wait"
+    with time_machine.travel(datetime.now(UTC) + timedelta(minutes=STUCK + 2)) as traveller:
+        stuck = f"gammu-smsd has sent nothing for {STUCK + 2:.0f} minutes, and 2 texts wait"
         assert gammu.health() == stuck
-        assert gammu.send(Outgoing("13", PHONE, "x")) == Retry(stuck)
-        assert isinstance(gammu.send(TEXT), Accepted)
+        assert gammu.send(Outgoing("13", PHONE, "probe")) == Accepted(Outgoing("13", PHONE, "probe").key, None)
+        os.utime(sorted((spool / "outbox").iterdir())[-1], (datetime.now(UTC).timestamp(),) * 2)
+        refused = gammu.send(Outgoing("14", PHONE, "x"))
+        assert isinstance(refused, Retry) and refused.reason == gammu.health() != ""
+        assert isinstance(gammu.send(Outgoing("12", PHONE, "x")), Accepted)
 
         smsd_moves(spool, "sent")
         os.utime(spool / "sent", (datetime.now(UTC).timestamp(),) * 2)  # its clock is the system's, which did not move
+        traveller.shift(timedelta(minutes=1))
         assert gammu.health() == ""
-        assert isinstance(gammu.send(Outgoing("13", PHONE, "x")), Accepted)
+        assert isinstance(gammu.send(Outgoing("14", PHONE, "x")), Accepted)
+
+
+def test_a_number_that_the_network_refuses_is_no_stuck_modem(gammu: Gammu) -> None:
+    """One person's texts that do not leave say nothing about the others'."""
+    for reference in ("12", "13"):
+        gammu.send(Outgoing(reference, PHONE, "x"))
+
+    with time_machine.travel(datetime.now(UTC) + timedelta(hours=1)):
+        assert gammu.health() == ""
+        assert isinstance(gammu.send(Outgoing("14", FABIOLA, "x")), Accepted)
 
 
 def test_a_modem_that_is_slow(gammu: Gammu, spool: Path) -> None:
     """A long queue is no fault while something leaves it now and then."""
-    gammu.send(TEXT)
+    for to in (PHONE, FABIOLA):
+        gammu.send(Outgoing("12", to, "x"))
     later = datetime.now(UTC) + timedelta(hours=1)
     os.utime(spool / "sent", (later.timestamp() - 60,) * 2)
 
     with time_machine.travel(later):
         assert gammu.health() == ""
+
+
+def test_a_text_that_smsd_tries_in_vain_lets_the_others_pass(gammu: Gammu, spool: Path) -> None:
+    """smsd tries its first text for ever: after a minute it steps aside, and comes back behind the others."""
+    start = datetime.now(UTC)
+    bad, good = Outgoing("12", PHONE, "bad"), Outgoing("13", FABIOLA, "good")
+    with time_machine.travel(start, tick=False) as traveller:
+        for message in (bad, good):
+            gammu.send(message)
+            traveller.shift(timedelta(seconds=1))
+        gammu.collect(Kept())
+        traveller.shift(timedelta(seconds=VAIN))
+        gammu.collect(Kept())
+        assert texts_in(spool / "outbox") == ["bad", "good"]  # smsd may need that long
+
+        traveller.shift(timedelta(seconds=1))
+        gammu.collect(Kept())
+        assert texts_in(spool / "outbox") == ["good"]
+        assert gammu.send(bad) == Accepted(bad.key, None)  # it is still ours
+        assert texts_in(spool / "outbox") == ["good"]
+
+        traveller.shift(timedelta(minutes=2))
+        gammu.collect(Kept())
+        gammu.send(Outgoing("14", PHONE, "new"))
+
+    assert texts_in(spool / "outbox") == ["good", "new", "bad"]
+
+
+def test_a_text_is_tried_for_a_day(gammu: Gammu, spool: Path) -> None:
+    """Now and then, a minute each time, and then it has failed: the modem has it no more."""
+    start = datetime.now(UTC)
+    gammu.send(TEXT)
+    box, tries, there = Kept(), 0, False
+    with time_machine.travel(start, tick=False) as traveller:
+        while not box.receipts:
+            gammu.collect(box)
+            tries += not there and bool(texts_in(spool / "outbox"))
+            there = bool(texts_in(spool / "outbox"))
+            traveller.shift(timedelta(seconds=20))
+            assert datetime.now(UTC) < start + VALID + timedelta(minutes=30)
+
+        assert datetime.now(UTC) > start + VALID
+    assert [(receipt.provider_id, receipt.status) for receipt in box.receipts] == [(TEXT.key, "failed")]
+    assert 60 < tries < 120
+    assert names(spool / "outbox") == names(spool / "later") == []
 
 
 @pytest.mark.parametrize("folder", ["inbox", "outbox", "sent", "error"])
