@@ -87,11 +87,6 @@ class Settings:
         """Demo mode shows pickup codes on the page and says everywhere that the data is made up."""
         return self.mode == "demo"
 
-    @property
-    def sms_gateways(self) -> tuple[str, ...]:
-        """The gateways in use, the first one first, each once."""
-        return tuple(dict.fromkeys((self.sms_gateway, *self.sms_fallback_gateways)))
-
 
 def _check(name: str, ok: bool, expected: str, value: object) -> None:
     if not ok:

@@ -11,26 +11,13 @@ import time
 
 from circular import db, idempotency, limits, reservations, settings
 from sms import gateways, inbox, messages, outbox
-from sms.gateways.base import Inbound, Receipt
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
+COLLECT = 1.0  # seconds between looks at gateways that do not knock
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
 log = logging.getLogger(__name__)
 wake = threading.Event()
-
-
-class Rows:
-    """Where a gateway puts what lay at a provider that does not knock: a row each, durable when the call returns."""
-
-    def __init__(self, gateway: str) -> None:
-        self._gateway = gateway
-
-    def message(self, message: Inbound) -> None:
-        messages.store_inbound(self._gateway, message)
-
-    def receipt(self, receipt: Receipt) -> None:
-        messages.store_receipt(self._gateway, receipt)
 
 
 class Worker:
@@ -42,10 +29,12 @@ class Worker:
         self._lock = _free_slot()
         self._chores_at = 0.0
         self._name_checked_at = 0.0
-        gateway = gateways.build(settings.get())
-        self.sender = outbox.Sender(gateway, self._lock.name, wake)
-        self._asked = [gateways.build(settings.get(), name) for name in settings.get().sms_gateways]
-        self._silent: dict[str, str] = {}  # what was said last of a gateway that cannot be asked
+        self._collected_at = 0.0
+        self._out_of_reach: set[str] = set()
+        chosen = settings.get()
+        order = dict.fromkeys((chosen.sms_gateway, *chosen.sms_fallback_gateways))
+        self._gateways = [gateways.build(chosen, name) for name in order]
+        self.sender = outbox.Sender(self._gateways[0], self._lock.name, wake)
 
     def run(self) -> None:
         """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""
@@ -90,17 +79,20 @@ class Worker:
         return done
 
     def _collect(self) -> int:
-        """Fetch what lies at the gateways that are in use; one that cannot be asked stops nothing, and is logged once."""
+        """Fetch what waits at gateways that do not knock; how much it was."""
+        if time.monotonic() < self._collected_at + COLLECT:
+            return 0
+        self._collected_at = time.monotonic()
         done = 0
-        for gateway in self._asked:
-            reason = ""
+        for gateway in self._gateways:
             try:
-                done += gateway.collect(Rows(gateway.name))
-            except OSError as error:
-                reason = type(error).__name__
-            if reason and reason != self._silent.get(gateway.name):
-                log.error("%s cannot be asked for messages: %s", gateway.name, reason)
-            self._silent[gateway.name] = reason
+                done += gateway.collect(messages.GatewayInbox(gateway.name))
+            except OSError as error:  # what waits there is fetched when it is back; said once
+                if gateway.name not in self._out_of_reach:
+                    log.error("%s: nothing can be fetched: %s", gateway.name, type(error).__name__)
+                self._out_of_reach.add(gateway.name)
+            else:
+                self._out_of_reach.discard(gateway.name)
         return done
 
     def stop(self) -> None:

@@ -59,6 +59,7 @@ SOON, LATEST = (
 )  # a text is tried again after as long as it has waited, within these
 VALID = timedelta(hours=24)  # until a text is given up: a mast can be gone for hours
 STUCK = 10.0  # minutes that several people may wait while nothing is sent
+UNKNOWN = 3600.0  # seconds until a modem that sent nothing is given another text
 KEPT = 4 * 86_400.0  # seconds that a reported text is remembered: longer than any text is tried (48 hours)
 TIDYING = 3600.0  # seconds between looks for what need not be remembered
 BOM = b"\xfe\xff"
@@ -118,9 +119,9 @@ class Gammu(Gateway):
         try:
             with self._locked("send"):
                 if not self._has(message.key):
-                    refused = self._refuses()  # what cannot leave from here may leave by another gateway
-                    if refused:
-                        return Retry(refused)
+                    wrong = self.health()  # what cannot leave from here may leave by another gateway
+                    if wrong:
+                        return Retry(wrong)
                     self._write(message.key, message.to, text)
         except OSError as error:
             return Retry(f"the spool cannot be written: {_word(error)}")
@@ -132,15 +133,6 @@ class Gammu(Gateway):
             if any(name.endswith(f"_{key}.txt") for name in _names(self._spool / folder)):
                 return True
         return (self._spool / TOLD / key).exists()
-
-    def _refuses(self) -> str:
-        """What is wrong; but now and then a text tries whether the modem still sends nothing."""
-        closed = self._closed()
-        if closed:
-            return closed
-        stuck = self._stuck()
-        tried = max((written for written, _ in self._waiting()), default=0.0)
-        return stuck if clock.now().timestamp() < tried + STUCK * 60 else ""
 
     def _write(self, key: str, to: str, text: str) -> None:
         """A whole file or none, whatever happens, and on the disk when this returns."""
@@ -159,27 +151,27 @@ class Gammu(Gateway):
         _sync(outbox)
 
     def health(self) -> str:
-        """Folders that are missing or closed to us, and a modem that sends nothing while texts wait."""
-        try:
-            return self._closed() or self._stuck()
-        except OSError as error:
-            return f"GAMMU_SPOOL cannot be read: {_word(error)}"
+        """Folders that are missing or closed to us, and a modem that sends nothing while texts wait.
 
-    def _closed(self) -> str:
+        Texts for two people at least: a number that the network refuses says nothing about the modem. When the last was
+        written long ago nobody knows, and one may try.
+        """
         for folder in FOLDERS:
             if not os.access(self._spool / folder, os.R_OK | os.W_OK | os.X_OK):
                 return f"GAMMU_SPOOL: its folder {folder} is missing, or closed to this user"
-        return ""
-
-    def _stuck(self) -> str:
-        """Two people wait at least: a number that the network refuses says nothing about the modem. Raises: OSError."""
-        waiting = self._waiting()
-        oldest = sorted({to: written for written, to in sorted(waiting, reverse=True)}.values())
-        sent_at = (self._spool / "sent").stat().st_mtime  # when the last text came into it, or left it
-        idle = (clock.now().timestamp() - max(sent_at, *oldest[1:2], 0.0)) / 60
-        if len(oldest) > 1 and idle > STUCK:
-            return f"gammu-smsd has sent nothing for {idle:.0f} minutes, and {len(waiting)} texts wait"
-        return ""
+        try:
+            waiting = sorted(self._waiting())
+            sent_at = (self._spool / "sent").stat().st_mtime  # when the last text came into it, or left it
+        except OSError as error:
+            return f"GAMMU_SPOOL cannot be read: {_word(error)}"
+        oldest = sorted({to: written for written, to in reversed(waiting)}.values())
+        if len(oldest) < 2:
+            return ""
+        now = clock.now().timestamp()
+        idle = (now - max(sent_at, oldest[1])) / 60
+        if idle < STUCK or now - waiting[-1][0] > UNKNOWN:
+            return ""
+        return f"gammu-smsd has sent nothing for {idle:.0f} minutes, and {len(waiting)} texts wait"
 
     def _waiting(self) -> list[tuple[float, str]]:
         """When each text was written that is not sent yet, and to whom."""
