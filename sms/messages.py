@@ -366,6 +366,21 @@ def _apply_receipt(gateway: str, provider_id: str, status: str, reason: str) -> 
         )
 
 
+class GatewayInbox:
+    """Where a gateway that is asked for its messages puts them (`base.Inbox`)."""
+
+    def __init__(self, gateway: str) -> None:
+        self._gateway = gateway
+
+    def message(self, message: Inbound) -> None:
+        """Keep a message."""
+        store_inbound(self._gateway, message)
+
+    def receipt(self, receipt: Receipt) -> None:
+        """Keep a receipt, and apply it."""
+        store_receipt(self._gateway, receipt)
+
+
 def reply_to(message_id: int) -> dict[str, Any] | None:
     """The answer to a message, or None."""
     found = db.dicts("SELECT id, text, state, language FROM outbound_message WHERE in_reply_to = ?", message_id)

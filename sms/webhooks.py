@@ -1,14 +1,16 @@
 """Where providers knock: `POST /sms/<gateway>/<secret>/{inbound|receipt|ussd|optout}`.
 
 A form is stored, the worker is woken, and the answer is 200, whatever the state of the provider's other direction. The
-reply goes out through the provider's API. No provider signs its forms: the secret in the path is all there is, so it is
-compared in constant time, never logged, and a wrong one looks like a page that does not exist.
+reply goes out through the provider's API. Most providers sign nothing: the secret in the path is all there is, so it is
+compared in constant time, never logged, and a wrong one looks like a page that does not exist. So does a wrong signature
+of a provider that signs.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+from collections.abc import Callable
 
 from flask import Blueprint, Response, abort, current_app, request
 from flask.typing import ResponseReturnValue
@@ -16,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from circular import db, people
 from circular.errors import Refusal
 from sms import gateways, messages, ussd, worker
-from sms.gateways.base import Gateway, Knock, MalformedError, UssdEnd
+from sms.gateways.base import Gateway, Inbound, Knock, MalformedError, News, NotTheProviderError, Receipt, UssdEnd
 
 blueprint = Blueprint("sms", __name__)
 log = logging.getLogger(__name__)
@@ -46,30 +48,34 @@ def _knock() -> Knock:
     )
 
 
+def _take(gateway: str, parse: Callable[[Knock], News]) -> ResponseReturnValue:
+    """Keep what a request brings, whatever the address: a phone has one for all its news."""
+    try:
+        news = parse(_knock())
+    except NotTheProviderError as error:
+        log.warning("%s: somebody knocked who is not the provider: %s", gateway, error)
+        abort(404)
+    except MalformedError as error:
+        return str(error), 400
+    if isinstance(news, Inbound):
+        messages.store_inbound(gateway, news)
+        worker.wake.set()
+    elif isinstance(news, Receipt):
+        messages.store_receipt(gateway, news)
+    return "", 200
+
+
 # GET as well: Kannel knocks so.
 @blueprint.route("/sms/<gateway>/<secret>/inbound", methods=("GET", "POST"))
 def inbound(gateway: str, secret: str) -> ResponseReturnValue:
     """A message for us. 400 for a form that no provider sends (no sender)."""
-    knocker = _gateway(gateway, secret)
-    try:
-        message = knocker.parse_inbound(_knock())
-    except MalformedError as error:
-        return str(error), 400
-    if message is not None:
-        messages.store_inbound(gateway, message)
-        worker.wake.set()
-    return "", 200
+    return _take(gateway, _gateway(gateway, secret).parse_inbound)
 
 
 @blueprint.route("/sms/<gateway>/<secret>/receipt", methods=("GET", "POST"))
 def receipt(gateway: str, secret: str) -> ResponseReturnValue:
     """What became of a message of ours. Unknown statuses are kept and answered 200."""
-    knocker = _gateway(gateway, secret)
-    try:
-        messages.store_receipt(gateway, knocker.parse_receipt(_knock()))
-    except MalformedError as error:
-        return str(error), 400
-    return "", 200
+    return _take(gateway, _gateway(gateway, secret).parse_receipt)
 
 
 @blueprint.post("/sms/<gateway>/<secret>/optout")

@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 from circular.settings import Settings
 from sms.gateways.africastalking import AfricasTalking
+from sms.gateways.android import Android
 from sms.gateways.base import Gateway
 from sms.gateways.console import Console
+from sms.gateways.gammu import Gammu
 from sms.gateways.kannel import Kannel
 
 GATEWAYS: dict[str, Callable[[Settings], Gateway]] = {
     "console": Console.from_settings,
     "kannel": Kannel.from_settings,
     "africastalking": AfricasTalking.from_settings,
+    "android": Android.from_settings,
+    "gammu": Gammu.from_settings,
 }
 
 

@@ -6,9 +6,10 @@ The SDK is imported by the first `send`: it costs 100 ms and 28 MB, which a proc
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from circular.settings import Settings
+from sms.gateways import http
 from sms.gateways.base import (
     ASK_A_PERSON,
     E164,
@@ -21,9 +22,6 @@ from sms.gateways.base import (
     Retry,
     Unknown,
 )
-
-if TYPE_CHECKING:
-    import requests
 
 # Recipients[].statusCode, as third parties read the provider's documentation; the words name outcomes in reasons.
 _ACCEPTED = frozenset({100, 101, 102})
@@ -92,7 +90,7 @@ class AfricasTalking(FormGateway):
         except AfricasTalkingException as error:
             return _error_answer(str(error))
         except requests.RequestException as error:
-            return _broken(error)
+            return http.broken(error)
         except Exception as error:  # the SDK's own faults: it is not known whether the request left
             return Unknown(f"the SDK broke off: {type(error).__name__}")
         return _read(answer)
@@ -114,27 +112,6 @@ def _error_answer(body: str) -> Outcome:
     if "authentication is invalid" in body.lower():
         return Retry("the provider refuses the user name or the key", after=ASK_A_PERSON)
     return Retry("the provider answered with an error")
-
-
-def _broken(error: requests.RequestException) -> Outcome:
-    """No usable answer. Retry only where it is certain that the provider took nothing, or that it was not it."""
-    import requests
-    from urllib3.exceptions import MaxRetryError, NewConnectionError
-
-    word = type(error).__name__
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.ProxyError | requests.exceptions.SSLError):
-        return Retry(f"no connection: {word}")
-    if isinstance(error, requests.ConnectionError):
-        cause = error.args[0] if error.args else None
-        never_left = isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
-        # What remains was cut (ProtocolError) or fell silent in mid-answer (ReadTimeoutError): the request had left.
-        return Retry("no connection: refused, unreachable or no such host") if never_left else Unknown("connection cut")
-    if isinstance(error, requests.Timeout):
-        return Unknown("no answer in time")
-    if isinstance(error, requests.exceptions.ChunkedEncodingError | requests.exceptions.ContentDecodingError):
-        return Unknown(f"answer cut: {word}")
-    # A loop of redirects, a page instead of JSON (a captive portal), or a request that could not even be made.
-    return Retry(f"no answer of the provider's: {word}")
 
 
 def _read(answer: object) -> Outcome:

@@ -6,6 +6,7 @@ phone number or a secret in a reason.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -20,6 +21,10 @@ ReceiptStatus: TypeAlias = Literal["sent", "delivered", "failed", "unknown"]
 
 class MalformedError(Exception):
     """A form that no provider sends (no sender, say). Its text names the field, never the value."""
+
+
+class NotTheProviderError(MalformedError):
+    """A knock that the provider did not sign: to whoever sent it, there is no such page. Its text is for our log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +87,9 @@ class UssdEnd:
     complete: bool
 
 
+News: TypeAlias = Inbound | Receipt | None  # None: news of another kind, which nobody needs
+
+
 @dataclass(frozen=True, slots=True)
 class Outgoing:
     """A text to send. `reference` is ours, the same at every try; `to` is E.164."""
@@ -89,6 +97,20 @@ class Outgoing:
     reference: str
     to: str
     text: str
+
+    @property
+    def key(self) -> str:
+        """An id for providers that send an id once: at most 33 letters, digits and hyphens, the same at every try.
+
+        The text is in it: a database that was restored or begun anew gives old numbers to new texts, and a provider
+        that remembers the old ones would swallow them.
+        """
+        seed = f"{self.reference}\0{self.to}\0{self.text}"
+        digest = hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()
+        return f"{self.reference if _PLAIN.fullmatch(self.reference) else digest[-20:]}-{digest[:12]}"
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9-]{1,20}")
 
 
 class Inbox(Protocol):
@@ -170,10 +192,13 @@ class Gateway(ABC):
         return ""
 
     @abstractmethod
-    def parse_inbound(self, knock: Knock) -> Inbound | None:
-        """The message in a request, or None for news of another kind. Raises: MalformedError without a sender."""
+    def parse_inbound(self, knock: Knock) -> News:
+        """The message in a request, or None for news of another kind. Raises: MalformedError without a sender.
 
-    def parse_receipt(self, knock: Knock) -> Receipt:  # noqa: ARG002 - for the gateways that override it
+        A provider that takes one address for all its news may bring a receipt here, and a message to `parse_receipt`.
+        """
+
+    def parse_receipt(self, knock: Knock) -> News:  # noqa: ARG002 - for the gateways that override it
         """The delivery receipt in a request. Raises: MalformedError, always where the provider sends none."""
         raise MalformedError(f"{self.name} sends no receipts")
 

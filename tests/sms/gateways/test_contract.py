@@ -25,13 +25,15 @@ from sms.gateways.base import (
     Retry,
     Unknown,
 )
-from tests.sms.gateways import case_forms, case_kannel
+from tests.sms.gateways import case_android, case_forms, case_gammu, case_kannel
 from tests.sms.gateways.case import PHONE, SECRET, Case, Running
 
 CASES: dict[str, Case] = {
     "console": case_forms.CONSOLE,
     "africastalking": case_forms.AFRICASTALKING,
     "kannel": case_kannel.KANNEL,
+    "android": case_android.ANDROID,
+    "gammu": case_gammu.GAMMU,
 }
 OUTCOMES = (Accepted, Retry, Unknown, Failed)
 
