@@ -106,7 +106,8 @@ def _alone(line: Line) -> Command | None:
     intent = "stop" if word in lexicon.STOP else _intent(word)
     if word == "menu":
         return Command("help", {"menu": True})
-    if intent in ("stop", "start", "reserve", "cancel") and line.asks:
+    impolite = not lexicon.POLITE_STOP.union(line.tokens).issuperset(line.said)
+    if (intent in ("stop", "start", "reserve", "cancel") and line.asks) or (intent == "stop" and impolite):
         return Command("help")
     if word in ("a", "x") and line.context != "has_reservation":
         return Command("mine")  # a letter left over, rather than a wish to cancel something
@@ -114,7 +115,7 @@ def _alone(line: Line) -> Command | None:
         return Command("data")
     if intent == "extend" and word == "plus" and line.context == "after_list":
         return Command("more")
-    if word in lexicon.CODES:
+    if word in lexicon.CODES or (word in lexicon.RESERVATIONS and not intent):
         return Command("mine")
     if line.asks and word in _WHERE:
         return Command("hours")
@@ -207,11 +208,10 @@ _ERASE = _keywords("erase")
 
 
 def _sure_erase(line: Line) -> Command | None:
-    """EFFACE OUI, where something was asked: it need not be asked again."""
-    asked = line.context == "after_question_yes_no" and not line.asks and len(line.tokens) == 2
-    if asked and line.tokens[0] in _ERASE and line.tokens[1] in _YES:
-        return Command("erase", {"sure": True})
-    return None
+    """EFFACE OUI: where something was asked, it need not be asked again."""
+    if line.asks or len(line.tokens) != 2 or line.tokens[0] not in _ERASE or line.tokens[1] not in _YES:
+        return None
+    return Command("erase", {"sure": True} if line.context == "after_question_yes_no" else {})
 
 
 # --- reservations -----------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def _cancel(line: Line) -> Command | None:
 def _cancel_letter(line: Line) -> Command | None:
     """The letters mean it only right before one number: `à 14h`, `a louer` and `x3` do not."""
     number = "".join(line.tokens[1:])
-    if line.asks or not number.isdigit() or len(number) == 3 or len(line.tokens) > 3:
+    if line.asks or not number.strip("0").isdigit() or len(number) == 3 or len(line.tokens) > 3:
         return None
     return Command("cancel", _target(number)) if line.tokens[0] == "a" or len(number) == 4 else None
 
@@ -446,7 +446,7 @@ def _language(line: Line) -> Command | None:
 
 
 _PHONE = re.compile(r"\b0\d{3}(?: ?\d\d){3}\b|\b0\d(?: ?\d\d){4}\b")
-_DENIED = frozenset(("human", "mine", "more", "extend"))
+_DENIED = frozenset(("data", "human", "mine", "more", "extend"))
 _NOT_DENIALS = lexicon.words("plus ne n")
 
 
@@ -454,12 +454,12 @@ def _said_in_full(line: Line) -> Command | None:
     """One of `lexicon.SAYINGS`."""
     tokens = frozenset(token for token in line.tokens if not token.isdigit())
     if _PHONE.search(" ".join(line.tokens)):
-        tokens |= {"moi"}  # appelez le 0696…
+        tokens = (tokens - {"no"}) | {"moi"}  # appelez le 0696…; me liga no 0696…
     for saying in lexicon.SAYINGS:
         if not tokens <= saying.may or not all(tokens & need for need in saying.need):
             continue
         denied = (tokens & lexicon.NEGATIONS) - saying.needed - _NOT_DENIALS
-        if (saying.intent == "erase" and (line.asks or line.negated)) or (denied and saying.intent in _DENIED):
+        if (saying.intent == "erase" and (line.questions or line.negated)) or (denied and saying.intent in _DENIED):
             continue
         return Command(saying.intent)
     return None
@@ -489,7 +489,7 @@ def _keyword(line: Line) -> Command | None:
         return Command("alert", {"words": " ".join(_thing(rest))} if rest else {})
     if intent == "projects":
         return Command("projects", _about(rest))
-    if first in _MACHINES and not lexicon.HOUSEHOLD.intersection(rest):
+    if first in _MACHINES and (first != "book" or not skip) and not lexicon.HOUSEHOLD.intersection(rest):
         wanted = not rest or first not in lexicon.ROOMS or rest[0] in lexicon.FOR | {"de"}
         return Command("machines", _about(rest)) if wanted else None
     return Command("hours") if intent == "hours" and first != "open" and _HOURS.issuperset(rest) else None

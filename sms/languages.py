@@ -78,14 +78,14 @@ TELLING = {
         steel gutter fence
         """,
     "es": """
-        hola buenos buenas dias tardes noches gracias favor quiero quisiera necesito busco buscando dame gustaria
+        dos tres hola buenos buenas dias tardes noches gracias favor quiero quisiera necesito busco buscando dame gustaria
         disponible precio todavia mas llevo hora abren abre madera tabla tablas viga vigas tablero palet palets chapa
         chapas teja tejas ladrillo ladrillos bloque bloques puerta puertas ventana ventanas baldosa baldosas azulejo
         azulejos pintura cemento arena fregadero banera armario silla sillas mesa mesas cama estante muebles cerradura
         tubo herramienta herramientas taladro sierra tornillos clavos vidrio hierro acero
         """,
     "pt": """
-        ola oi bom boa dia tarde noite obrigado obrigada favor quero queria gostaria preciso procuro procurando
+        dois duas ola oi bom boa dia tarde noite obrigado obrigada favor quero queria gostaria preciso procuro procurando
         disponivel preco ainda mais fico hora abre abrem madeira tabua tabuas viga vigas palete paletes telha telhas
         tijolo tijolos bloco blocos porta portas janela janelas piso azulejo azulejos tinta cimento areia pia banheira
         armario cadeira cadeiras mesa mesas cama estante moveis fechadura cano ferramenta ferramentas furadeira serra

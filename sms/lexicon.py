@@ -34,14 +34,15 @@ def valued(by_number: dict[int, str]) -> dict[str, int]:
 ABBREVIATIONS = {
     short: full.split()
     for short, full in {
-        "jcherche": "je cherche", "jrecherche": "je recherche", "jveux": "je veux", "jveu": "je veux", "jvx": "je veux",
-        "jvoudrais": "je voudrais", "jvoudrai": "je voudrais", "jprends": "je prends", "jprend": "je prends",
-        "jpeux": "je peux", "jannule": "j annule", "jreserve": "je reserve", "jai": "j ai", "jaimerais": "j aimerais", "jdonne": "je donne",
-        "esk": "eske", "dla": "de la", "vs": "vous", "kan": "quand", "pr": "pour", "tjs": "toujours", "tjrs": "toujours",
-        "cmb": "combien", "cb": "combien", "cbn": "combien", "num": "numero", "nimewo": "numero", "map": "m ap",
-        "im": "i m", "ill": "i ll", "id": "i d", "ive": "i ve", "whats": "what s", "sivouple": "svp", "silvouplait": "svp",
-        "0k": "ok", "oki": "ok", "okay": "ok", "okey": "ok", "oke": "ok", "ouii": "oui", "mapeler": "m appeler",
-        "mappeler": "m appeler", "rapelez": "rappelez", "rapele": "rappelle", "apelez": "appelez", "apele": "appelle",
+        "jcherche": "je cherche", "jrecherche": "je recherche", "jveux": "je veux", "jveu": "je veux",
+        "jvx": "je veux", "jvoudrais": "je voudrais", "jvoudrai": "je voudrais", "jprends": "je prends",
+        "jprend": "je prends", "jpeux": "je peux", "jannule": "j annule", "jreserve": "je reserve", "jai": "j ai",
+        "jaimerais": "j aimerais", "jdonne": "je donne", "esk": "eske", "dla": "de la", "vs": "vous", "kan": "quand",
+        "pr": "pour", "tjs": "toujours", "tjrs": "toujours", "cmb": "combien", "cb": "combien", "cbn": "combien",
+        "num": "numero", "nimewo": "numero", "map": "m ap", "im": "i m", "ill": "i ll", "id": "i d", "ive": "i ve",
+        "whats": "what s", "sivouple": "svp", "silvouplait": "svp", "0k": "ok", "oki": "ok", "okay": "ok",
+        "okey": "ok", "oke": "ok", "ouii": "oui", "mapeler": "m appeler", "mappeler": "m appeler",
+        "rapelez": "rappelez", "rapele": "rappelle", "apelez": "appelez", "apele": "appelle",
     }.items()
 }  # fmt: skip
 POLITE_ANYWHERE = phrases("""
@@ -54,6 +55,11 @@ POLITE = phrases("""
     muito obrigado| muito obrigada| bonne journee| bonne soiree| cordialement| a bientot| bisous| bravo| monsieur|
     madame| mr| mme| messieurs| sir| senor| senora| toutes| a tous| tout moun| zanmi| lol| mdr| haha| hein| euh|
     bah| alors| desole| desolee| dsl| sorry| pardon| padon| lo siento| desculpe| excusez moi| excuse moi
+""")
+# STOP counts with these and no other word.
+POLITE_STOP = words("""
+    svp stp merci beaucoup s il vous te plait sil please pls plz thanks thank you mesi anpil souple tanpri gracias por favor
+    obrigado obrigada bonjour bonsoir bonjou bonswa hello hi hola ola
 """)
 GREETINGS = phrases("""
     bonjour| bonsoir| salut| bjr| bsr| slt| cc| coucou| bonjou| bonswa| hello| hi| hi there| hey| good morning|
@@ -118,7 +124,8 @@ PAST = words("""
 CONDITIONS = words("si if ou or oubyen oswa mais but pero sinon sauf peut maybe unless quiza talvez")
 # Who asks whether they may: "can I reserve 41271" reserves nothing, and nor does "do you want 41271".
 ASKING = re.compile(
-    r"\b(?:est ce|eske|es (?:man|ou|zot|nou)|(?:je|j|on) (?:peux|peut|pourrai|pourrais|pourrait)|puis je|peut on|tu veux|"
+    r"\b(?:est ce|eske|es (?:man|ou|zot|nou)|(?:je|j|on) (?:peux|peut|pourrai|pourrais|pourrait)|"
+    r"puis je|peut on|tu (?:veux|annules|reserves)|"
     r"vous voulez|ou vle|(?:can|could|may|should|shall) (?:i|we)|(?:is|are|does|do|did) (?:it|there|the|you|this|that|we|i)|"
     r"(?:is|are) \d+|you want|man pe|"
     r"m (?:ka|kapab|kab)|mwen (?:ka|kapab|kab)|puedo|podemos|se puede|posso|poderia|da para|y a t il|"
@@ -232,7 +239,8 @@ TELL_ME = re.compile(
 )
 _BUILDING = "faire|fabriquer|construire|realiser|fe|bati|build|make|do|hacer|construir|fazer"
 BUILD = re.compile(
-    rf"^(?:o )?(?:que|quoi|koi|qu|what|kisa|ki|sa|como|comment|how)\b.*\b(?:{_BUILDING})\b.*?\b(?:avec|with|con|com|epi|ak|out of)\b (.+)$|"
+    rf"^(?:o )?(?:que|quoi|koi|qu|what|kisa|ki|sa|como|comment|how)\b.*\b(?:{_BUILDING})\b.*?\b"
+    r"(?:avec|with|con|com|epi|ak|out of)\b (.+)$|"
     rf"^(?:comment|how to|how do i|how can i|kouman|kijan|como) (?:{_BUILDING}) (?:un|une|a|an|uma|yon|una) (.+)$"
 )
 # "je cherche du bois", "man ka chache bwa", "m ap cheche brik", "do you have any": what leads to the thing.
@@ -245,7 +253,8 @@ LEAD_IN = words("""
     for an the some any do does u you have got is there are give get find buy would like to can help am where more
     and still rent borrow use yo busco buscando buscar busca quiero quisiera necesito hay tienen tienes tiene estoy
     deme una unos unas el los las hace falta algun alguna haya eu procuro procurando procura quero queria preciso
-    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi
+    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi eti pe
+    trape gustaria donde onde consigo puedo posso encontrar conseguir encontro
 """)
 TRAILING = words("""
     dispo dispos disponible disponibles disponib available disponivel disponiveis left stock jodi par hasard vous en

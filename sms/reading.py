@@ -82,10 +82,11 @@ _QUOTED = re.compile(
     r"(?<![a-z0-9])(?:(?:[ramlswpbhx]|al) ?\d*|\d+|stop|start|menu|plus|rappel|efface|oui|non|yes|no|wi|si|sim) ?= ?[a-z]{2}|"
     r"^\s*(?:fwd?|tr|re|fw|rv|enc)\s*:"
 )
-_MORE_SIGN = re.compile(r"(?<!\S)\++(?=\s*(?:\d{1,2}(?!\d)|$))")
+_MORE_SIGN = re.compile(r"(?<!\S)\++(?=\s*(?:\d{1,2}(?!\d)|\W*$))")
+_STOREY = re.compile(r"(?<=[a-z])\+(?=\d)")  # R+1 is a house
 _TIME = re.compile(r"(?<![\d.,:])(\d{1,2}) ?[:h] ?([0-5]\d)(?![\d:])")
 _HOUR = re.compile(r"(?<![\d.,])(\d{1,2}) h(?![a-z0-9])")
-_DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3})[.,](\d{1,3})(?![\d.,])")
+_DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3})[.,](\d{1,3})(?!\d|[.,]\d)")
 _WORD = re.compile(r"\d{1,2}/\d{1,2}(?![\d/])|[^\W_]+(?:\0[^\W_]+)?")
 _DRAWN_OUT = re.compile(r"([a-z])\1{2,}")  # ouiiii
 _POLITE_ANYWHERE = re.compile(rf"\b{lexicon.POLITE_ANYWHERE}\b")
@@ -128,7 +129,7 @@ def _digits(folded: str) -> str:
 
 def _words(folded: str) -> list[str]:
     """Words, abbreviations written out and slips mended. Decimals (2.5), hours (14h, 9h30) and dates (12/06) are one."""
-    text = _MORE_SIGN.sub(" plus ", _NOT.sub(r"\1 not", folded.replace("\0", " ")))
+    text = _STOREY.sub("plus", _MORE_SIGN.sub(" plus ", _NOT.sub(r"\1 not", folded.replace("\0", " "))))
     text = _DECIMAL.sub("\\1\0\\2", _HOUR.sub(r"\1h", _TIME.sub(r"\1h\2", text)))
     said: list[str] = []
     for found in _WORD.findall(text):
@@ -262,7 +263,8 @@ def _sort_of(line: Line, at: int) -> str:
     if not at and word == "plus":
         return "around"
     if sort == "reserve":
-        noun = before in lexicon.OWNERS or (word in lexicon.NOUNS_TOO and before in lexicon.ARTICLES)
+        article = before in lexicon.ARTICLES and (at == 1 or word in lexicon.NOUNS_TOO)
+        noun = article or before in lexicon.OWNERS
         return "around" if noun or (word == "hold" and after == "on") else sort
     if sort == "past" and after in ("besoin", "to"):  # j'ai besoin de, I have to
         return "around"
