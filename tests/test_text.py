@@ -118,6 +118,18 @@ def test_clean_is_bounded_and_encodable(text: str, limit: int) -> None:
         ("Un invraisemblable", 10, "Un invrais"),
         ("Porte, fenêtre", 7, "Porte"),
         ("Bois", 0, ""),
+        ("Vis 200x20 inox", 8, "Vis"),
+        ("Carrelage 30x30", 14, "Carrelage"),
+        ("200x20", 4, ""),
+        ("IPN140", 5, "IPN"),
+        ("Poutre sapin 3 m section 20x8", 20, "Poutre sapin 3 m"),
+        ("Poutre sapin 3 m section 20x8", 15, "Poutre sapin"),
+        ("Grillage torsion 1,5 m", 20, "Grillage torsion"),
+        ("Lit 90 x 200 cm", 12, "Lit"),
+        ("Planche de coffrage", 12, "Planche"),
+        ("Porte en bois avec son cadre", 19, "Porte en bois"),
+        ("12 portes", 3, "12"),
+        ("Scie à ruban", 6, "Scie"),
     ],
 )
 def test_shorten_cuts_between_words_when_it_is_cheap(text: str, width: int, short: str) -> None:
