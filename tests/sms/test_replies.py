@@ -132,7 +132,7 @@ def test_creole_alone_is_marked_unverified(language: str) -> None:
 def test_refusals_have_words() -> None:
     """A refusal that a phone can meet is a refusal of the program, and has its text; no text is for another."""
     assert set(REFUSALS) <= set(errors.REFUSALS)
-    assert [f"refusal_{code}" for code in REFUSALS] == [key for key in TEXTS["fr"] if key.startswith("refusal_")]
+    assert {f"refusal_{code}" for code in REFUSALS} == {key for key in TEXTS["fr"] if key.startswith("refusal_")}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
