@@ -1,5 +1,6 @@
 """What people type: accents, apostrophes, plurals, and characters that no phone shows."""
 
+import re
 import sys
 import unicodedata
 
@@ -145,3 +146,13 @@ def test_shorten_never_exceeds_the_width(text: str, width: int) -> None:
     assert len(short) <= width
     assert text.startswith(short)
     assert short == text or len(text) > width
+
+
+@given(st.text(alphabet="ab 12x,", max_size=30), st.integers(0, 30))
+def test_shorten_says_a_number_whole_or_not_at_all(text: str, width: int) -> None:
+    """A word with a digit is never cut behind its first digit."""
+    kept = len(shorten(text, width))
+
+    for word in re.finditer(r"[^ ]+", text):
+        end = word.start() + len(word.group().rstrip(","))
+        assert not (word.start() < kept < end and re.search(r"\d", text[word.start() : kept]))

@@ -415,8 +415,10 @@ def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, 
             assert whole(title, shown, least), (title, shown)
         for n, row in enumerate(screen.rows, 1):
             line = next(line for line in shown.splitlines() if line.startswith(f"{n} "))
-            title = "title" if "title" in names(TEXTS[language][screen.row_key][0]) else "words"
-            title = segments.fit(screens.said(row.facts, language)[title])
+            told = screens.said(row.facts, language)
+            for name in {"pin", "code"} & set(told):
+                line = line.replace(told[name], "#")  # its digits may go on as those that were cut
+            title = segments.fit(told["title" if "title" in names(TEXTS[language][screen.row_key][0]) else "words"])
             assert whole(title, line[2:], LIST_TITLE_ROOM), (title, shown)
     return sms, ussd
 
