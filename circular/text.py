@@ -10,6 +10,12 @@ LONGEST_WORD = 40  # characters of a search word; what is longer is no word
 _WORD = re.compile(r"[^\W_]+")
 _LIGATURES = str.maketrans({"œ": "oe", "æ": "ae"})
 _LINE_BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
+# Words after which a title cannot end, in its languages; `x` stands between two dimensions.
+_LEADS_ON = frozenset(
+    "a and au aux avec d' de del des du e en et for l' la le les of on ou para par pour sans sur the with x y".split()
+)
+_DIGIT = re.compile(r"\d")
+_BARE_NUMBER = re.compile(r"[\d.,]+")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})  # controls, formats (bidi, joiners, soft hyphen) and lone surrogates
 
 
@@ -57,11 +63,22 @@ def clean(s: str, limit: int) -> str:
 
 
 def shorten(s: str, width: int) -> str:
-    """`s` in at most `width` characters, cut between two words when that costs a third of `width` at most."""
+    """`s` in at most `width` characters, cut between two words when that costs a third of `width` at most.
+
+    A number is said whole or not at all (`200x20`), and what is left ends in no word that leads on (`Planche de`) and in
+    no number whose unit is gone (`Poutre 3` of `Poutre 3 m`).
+    """
     if len(s) <= width:
         return s
     kept = s[:width]
-    boundary = len(kept) if s[width].isspace() else max(kept.rfind(" "), 0)
-    if width - boundary <= width / 3:
-        kept = kept[:boundary]
-    return kept.rstrip(" ,;:-(")
+    if not s[width].isspace():
+        start = kept.rfind(" ") + 1  # of the word that the cut goes through
+        word = s[start:].split(" ", 1)[0]
+        if found := _DIGIT.search(word):
+            kept = kept[: start or found.start()]
+        elif start and width - start < width / 3:
+            kept = kept[:start]
+    words = kept.rstrip().split(" ")
+    while len(words) > 1 and (fold(words[-1]) in _LEADS_ON or _BARE_NUMBER.fullmatch(words[-1])):
+        words.pop()
+    return " ".join(words).rstrip(" ,;:-(")

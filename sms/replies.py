@@ -18,8 +18,13 @@ from sms import segments
 
 LINES = 3  # of a list in one segment
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
-_SHORTENED = ("title", "needs", "place", "words", "hours", "text")  # in this order
-_READABLE = 12  # characters that each of them keeps, unless all at this length are still too long
+_SHORTENED = ("title", "needs", "hours", "place", "words", "text")  # in this order
+# Characters that each of them keeps: first enough to read, then to guess, then none.
+_LEAST: tuple[Mapping[str, int], ...] = (
+    {"title": 22, "needs": 22, "hours": 22, "place": 16, "words": 14, "text": 14},
+    dict.fromkeys(_SHORTENED, 12),
+    dict.fromkeys(_SHORTENED, 0),
+)
 _OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
 _OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
@@ -45,19 +50,20 @@ def render_list(
 ) -> str:
     """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left.
 
-    Raises: KeyError as `render` does.
+    The title of an alert's line is its words. Raises: KeyError as `render` does.
     """
     frame, line = _template(key, language), _template(line_key, language)
     around = _readable(frame, language, {**facts, "lines": ""})
     if "words" in around:
         around["words"] = _cut(around["words"], LONGEST_WORDS)
     shown = [_readable(line, language, row) for row in rows[:LINES]]
-    bare = "\n".join(line.format_map({**row, "title": ""}) for row in shown)
+    title = next(name for name in _SHORTENED if name in _names(line))
+    bare = "\n".join(line.format_map({**row, title: ""}) for row in shown)
     spare = room - length(frame.format_map({**around, "lines": bare}))
     # The shortest title takes what it needs, the others share the rest.
-    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row["title"])), strict=True):
-        row["title"] = _cut(row["title"], max(0, spare // left))
-        spare -= length(row["title"])
+    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row[title])), strict=True):
+        row[title] = _cut(row[title], max(0, spare // left))
+        spare -= length(row[title])
     return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)}, room)
 
 
@@ -103,13 +109,14 @@ def _readable(template: str, language: str, facts: Mapping[str, object]) -> dict
 
 def _fill(template: str, facts: dict[str, str], most: int) -> str:
     text = template.format_map(facts)
-    for least in (_READABLE, 0):
+    for least in _LEAST:
         for name in _SHORTENED:
             over = length(text) - most
             if over > 0 and name in facts:
-                room = max(length(facts[name]) - over, min(least, length(facts[name])))
-                text = template.format_map({**facts, name: _cut(facts[name], room)})
-                facts = {**facts, name: _cut(facts[name], room)}
+                said = facts[name]
+                room = max(length(said) - over, min(least[name], length(said)))
+                facts = {**facts, name: _cut_hours(said, room) if name == "hours" else _cut(said, room)}
+                text = template.format_map(facts)
     return _cut(text, most)
 
 
@@ -126,3 +133,14 @@ def _cut(text: str, room: int) -> str:
     while length(shorten(text, width)) > room:
         width -= 1
     return shorten(text, width)
+
+
+def _cut_hours(text: str, room: int) -> str:
+    """Opening hours in at most `room` septets: whole rules, `etc` for those left out: half a rule would be false."""
+    rules = text.split("; ")
+    while len(rules) > 1:
+        rules.pop()
+        said = f"{'; '.join(rules)} etc"
+        if length(said) <= room:
+            return said
+    return _cut(text, room)

@@ -1,5 +1,6 @@
 """What people type: accents, apostrophes, plurals, and characters that no phone shows."""
 
+import re
 import sys
 import unicodedata
 
@@ -118,6 +119,18 @@ def test_clean_is_bounded_and_encodable(text: str, limit: int) -> None:
         ("Un invraisemblable", 10, "Un invrais"),
         ("Porte, fenêtre", 7, "Porte"),
         ("Bois", 0, ""),
+        ("Vis 200x20 inox", 8, "Vis"),
+        ("Carrelage 30x30", 14, "Carrelage"),
+        ("200x20", 4, ""),
+        ("IPN140", 5, "IPN"),
+        ("Poutre sapin 3 m section 20x8", 20, "Poutre sapin 3 m"),
+        ("Poutre sapin 3 m section 20x8", 15, "Poutre sapin"),
+        ("Grillage torsion 1,5 m", 20, "Grillage torsion"),
+        ("Lit 90 x 200 cm", 12, "Lit"),
+        ("Planche de coffrage", 12, "Planche"),
+        ("Porte en bois avec son cadre", 19, "Porte en bois"),
+        ("12 portes", 3, "12"),
+        ("Scie à ruban", 6, "Scie"),
     ],
 )
 def test_shorten_cuts_between_words_when_it_is_cheap(text: str, width: int, short: str) -> None:
@@ -133,3 +146,13 @@ def test_shorten_never_exceeds_the_width(text: str, width: int) -> None:
     assert len(short) <= width
     assert text.startswith(short)
     assert short == text or len(text) > width
+
+
+@given(st.text(alphabet="ab 12x,", max_size=30), st.integers(0, 30))
+def test_shorten_says_a_number_whole_or_not_at_all(text: str, width: int) -> None:
+    """A word with a digit is never cut behind its first digit."""
+    kept = len(shorten(text, width))
+
+    for word in re.finditer(r"[^ ]+", text):
+        end = word.start() + len(word.group().rstrip(","))
+        assert not (word.start() < kept < end and re.search(r"\d", text[word.start() : kept]))

@@ -1,18 +1,28 @@
 """Every text in six languages, in one segment, whatever it is filled with."""
 
+import csv
 import io
+import itertools
+import pathlib
+import re
 import string
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import errors, i18n
+from circular import catalog, cli, db, errors, i18n, imports
 from circular.i18n import LANGUAGES
-from sms import replies
+from circular.text import shorten
+from sms import dialogue, replies, screens, segments
+from sms.commands import Command, parse
+from sms.conversation import LANGUAGE_OPTIONS, MENU, Hours, Option, Row, Screen, State
 from sms.segments import septets
+from tests.town import FABIOLA, Town
 
 # The longest that each fact really is; `{title}` and `{lines}` take what is left (TITLE_ROOM says how little that may be).
 LONGEST = {
@@ -20,6 +30,7 @@ LONGEST = {
     "code": "412710",
     "count": "999",
     "day": "ven 27/11",
+    "from_day": "ven 20/11",
     "hours": "mar-sam 9h-17h",
     "limit": "2000",
     "lines": "",
@@ -52,6 +63,12 @@ REFUSALS = (
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
     "already_ended", "expired", "storage_full", "busy",
 )  # fmt: skip
+# What a USSD screen offers besides its text (sms/conversation.py).
+OFFERED = {
+    "details": ("do_reserve",), "details_later": ("do_reserve",), "details_none_left": ("do_wait",), "confirm": ("do_yes",),
+    "cancel_ask": ("do_yes",), "mine_one": ("do_extend", "do_cancel"), "erase_ask": ("do_yes",),
+    "too_few": ("do_yes", "do_no"), "none_left": ("do_yes", "do_no"), "offer_human": ("do_yes", "do_no"),
+}  # fmt: skip
 NASTY = (
     "",
     "Planche sapin 200x20 cm " * 500,
@@ -76,6 +93,11 @@ TEXTS = {language: entries(language) for language in LANGUAGES}
 def names(text: str) -> set[str]:
     """The placeholders of a text."""
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
+
+
+def offered(key: str) -> tuple[Option, ...]:
+    """The choices of a screen."""
+    return tuple(Option(label, Command("help")) for label in OFFERED.get(key, ()))
 
 
 def longest(language: str) -> dict[str, str]:
@@ -107,11 +129,63 @@ def test_creole_alone_is_marked_unverified(language: str) -> None:
     assert marked == (set(TEXTS[language]) if language in ("gcf", "ht") else set())
 
 
-@pytest.mark.parametrize("code", REFUSALS)
-def test_refusals_have_words(code: str) -> None:
-    """A refusal that a phone can meet is a refusal of the program, and has its text."""
-    assert code in errors.REFUSALS
-    assert f"refusal_{code}" in TEXTS["fr"]
+def test_refusals_have_words() -> None:
+    """A refusal that a phone can meet is a refusal of the program, and has its text; no text is for another."""
+    assert set(REFUSALS) <= set(errors.REFUSALS)
+    assert {f"refusal_{code}" for code in REFUSALS} == {key for key in TEXTS["fr"] if key.startswith("refusal_")}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_to_answer_with_mean_the_same(language: str) -> None:
+    """What a text asks to be texted (`R`, YES, KRIYE) is understood as the French word in its place is."""
+    for key, (text, _) in TEXTS[language].items():
+        assert asked(text) == asked(TEXTS["fr"][key][0]), key
+
+
+def asked(text: str) -> set[str]:
+    """The intents of the capital words of a text, but for words to search."""
+    text = text.removeprefix("OK")  # an English way to begin
+    words = re.findall(r"\b(?:[A-Z]{2,}|[A-Z](?=\d| ?=| \{| \d))\b", re.sub(r"\b([A-Z])1\b", r"\1 1", text))
+    return {parse(word, "after_question_yes_no").intent for word in words} - {"search", "help"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_menus_number_their_options(language: str) -> None:
+    """A menu by SMS names as many choices as there are, in order, and says the last of them."""
+    for key, options in (("menu", MENU.options), ("language_menu", LANGUAGE_OPTIONS)):
+        numbers = [int(number) for number in re.findall(r"\b[1-9]\b", TEXTS[language][key][0])]
+        assert numbers == [*range(1, len(options) + 1), 1, len(options)], key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_labels_are_short(language: str) -> None:
+    """A choice of a USSD screen is 20 characters at most, none of which costs two."""
+    labels = {key: text for key, (text, _) in TEXTS[language].items() if key.startswith(("do_", "language_"))}
+    del labels["language_menu"], labels["language_set"]
+    for key, text in labels.items():
+        assert len(text) <= 20, key
+        assert segments.BASIC.issuperset(text), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_ussd_texts_need_no_extension_table(language: str) -> None:
+    """Screens of some phones show no brackets and no euro: no text holds one, its placeholders apart."""
+    for key, (text, _) in TEXTS[language].items():
+        assert segments.BASIC.issuperset(text.format(**dict.fromkeys(names(text), ""))), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_screens_fit_with_their_longest_facts(language: str) -> None:
+    """A USSD screen shows a title that can be read, its longest facts whole, and its choices."""
+    title = "Planche sapin 200x20 c"
+    assert len(title) == TITLE_ROOM
+    facts = {**longest(language), "title": title}
+    for key, (text, _) in TEXTS[language].items():
+        if key.endswith("_line") or key.startswith("ussd_") or "{lines}" in text:
+            continue
+        shown = screens.as_ussd(Screen(key, facts, options=offered(key)), {}, language).text
+        assert shown.startswith(TEXTS[language].get(f"ussd_{key}", (text, []))[0].format(**facts)), key
+        assert (septets(shown) or 0) <= screens.USSD_SCREEN, key
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -239,6 +313,26 @@ def test_render_without_a_phone_names_the_town_hall() -> None:
     assert "appelez: la mairie" in replies.render("details_slot", "fr", code="1", title="t", place="p", phone="")
 
 
+@pytest.mark.parametrize(
+    ("room", "said"),
+    [
+        (
+            160,
+            "P: lun,mer,ven 8h-13h; mar,jeu 8h-13h,14h-17h. Appelez: la mairie. Venez avec le code de votre réservation.",
+        ),
+        (
+            120,
+            "P: lun,mer,ven 8h-13h etc. Appelez: la mairie. Venez avec le code de votre réservation. M = mes réservations",
+        ),
+    ],
+)
+def test_render_cuts_hours_between_rules(room: int, said: str) -> None:
+    """Half a rule would send people to a closed door."""
+    opening = replies.hours("Mo,We,Fr 08:00-13:00; Tu,Th 08:00-13:00,14:00-17:00", "fr")
+
+    assert replies.render("hours", "fr", room, place="P", hours=opening, phone="").startswith(said)
+
+
 def test_render_of_an_unknown_key_is_a_bug() -> None:
     """A text that nobody wrote stops the program in tests, and so does a fact that nobody gave."""
     with pytest.raises(KeyError):
@@ -276,3 +370,158 @@ def test_quantity_has_its_unit(amount: Decimal | int, unit: str, language: str, 
 def test_hours_read_as_people_write_them(opening_hours: str, language: str, said: str) -> None:
     """OpenStreetMap's syntax is for programs."""
     assert replies.hours(opening_hours, language) == said
+
+
+# --- real data --------------------------------------------------------------------------------------------------------
+DEMO_PLACES = cli.DEMO / "places.csv"
+REAL_NAMES = {"france_services_martinique_20240801.csv": "lib_fs", "tiers_lieux_cget_2019_sample.csv": "NOM_TL",
+              "lamentin_lieux.csv": "nom"}  # fmt: skip
+KEY_FACTS = ("code", "pin", "phone", "quantity", "available", "day", "from_day", "time", "rank", "price")
+# A number with what belongs to it: 200x20, 1,5, 30x30, IPN140.
+MEASURE = re.compile(r"\S*\d\S*")
+
+
+def column(path: pathlib.Path, name: str) -> list[str]:
+    """The different values of a column, longest first."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return sorted({row[name] for row in csv.DictReader(file) if row[name]}, key=lambda value: (-len(value), value))
+
+
+def place_names() -> list[str]:
+    """Names of the demo's places, and of Martinique's where the project's data lie beside it."""
+    found = column(DEMO_PLACES, "nom")
+    for above in DEMO_PLACES.parents:
+        for file, name in REAL_NAMES.items():
+            if (above / "shared" / "data" / file).is_file():
+                found += column(above / "shared" / "data" / file, name)
+    return sorted(found, key=len, reverse=True)
+
+
+def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, str]:
+    """The two skins of a screen, each in its limit, all numbers whole, no title cut inside a measure."""
+    sms, ussd = screens.as_sms(screen, language).text, f"CON {screens.as_ussd(screen, state, language).text}"
+    for shown in (sms, ussd):
+        length = septets(shown)
+        assert length is not None, shown
+        assert length <= 160, shown
+    own = f"ussd_{screen.key}" if replies.exists(f"ussd_{screen.key}") else screen.key
+    facts = screens.said(screen.facts, screen.language or language)
+    for shown, key in ((sms, screen.key), (ussd, own)):
+        wanted = names(TEXTS[language][key][0])
+        for name in wanted & set(KEY_FACTS):
+            assert segments.fit(facts[name]) in shown, (name, shown)
+        if "title" in wanted:
+            title = segments.fit(facts["title"])
+            assert whole(title, shown, least), (title, shown)
+        for n, row in enumerate(screen.rows, 1):
+            line = next(line for line in shown.splitlines() if line.startswith(f"{n} "))
+            told = screens.said(row.facts, language)
+            for name in {"pin", "code"} & set(told):
+                line = line.replace(told[name], "#")  # its digits may go on as those that were cut
+            title = segments.fit(told["title" if "title" in names(TEXTS[language][screen.row_key][0]) else "words"])
+            assert whole(title, line[2:], LIST_TITLE_ROOM), (title, shown)
+    return sms, ussd
+
+
+def whole(title: str, shown: str, least: int) -> bool:
+    """True when as much of a title is shown as `least` septets hold, and the cut goes through no measure."""
+    start = shown.find(title[:4])
+    kept = sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(title, shown[start:], strict=False)))
+    inside = any(match.start() < kept < match.end() for match in MEASURE.finditer(title))
+    return start >= 0 and not inside and kept >= len(shorten(title, least))
+
+
+def walk(person: int) -> Iterator[tuple[Screen, State]]:
+    """What somebody is shown who looks at each listing, reserves it, looks at it again and gives it back."""
+    turns = itertools.count(1)
+
+    def take(intent: str, state: State, **args: Any) -> tuple[Screen, State]:
+        said = dialogue.converse(dialogue.Turn(person, f"walk:{next(turns)}"), state, Command(intent, args))
+        return said.screen, said.state or {}
+
+    for (code,) in db.rows("SELECT code FROM listing ORDER BY id"):
+        screen, state = take("details", {}, code=code)
+        yield screen, state
+        if screen.key == "details":
+            yield take("ask_quantity", state, code=code)
+            yield take("confirm", state, code=code, quantity=catalog.amount(catalog.get(code)["available"]))
+            yield take("reserve", state, code=code, quantity=123_456)  # more than there is
+        made, state = take("reserve", state, code=code)
+        yield made, state
+        if made.key == "reserved":
+            pin = made.facts["pin"]
+            yield take("mine", {})
+            yield take("mine", {}, pickup_code=pin)
+            yield take("cancel", {})
+            yield take("cancel", {}, pickup_code=pin)
+    _, missed = take("search", {}, words="amphithéâtre démontable")
+    yield take("search", {}, words="amphithéâtre démontable")
+    yield take("search", missed, words="amphithéâtre démontable")
+    for (code,) in db.rows("SELECT code FROM project ORDER BY id"):
+        yield take("details", {}, code=code)
+    for category in catalog.categories():
+        screen, state = take("search", {}, words=category["labels"]["fr"])
+        while True:
+            yield screen, state
+            if not state.get("more"):
+                break
+            screen, state = take("more", state)
+    for intent in ("projects", "machines"):
+        screen, state = take(intent, {})
+        while True:
+            yield screen, state
+            if not state.get("more"):
+                break
+            screen, state = take("more", state)
+
+
+def test_demo_fits_in_every_language(town: Town) -> None:
+    """All that can be shown of the demo's listings, projects and lists fits an SMS and a USSD screen in six languages."""
+    imports.seed(cli.DEMO)
+    seen = set()
+    with db.transaction():
+        person = town.person(FABIOLA).person_id
+        assert person is not None
+        for screen, state in walk(person):
+            seen.add(screen.key)
+            for language in LANGUAGES:
+                fits(screen, state, language, TITLE_ROOM)
+    assert seen >= {"details", "details_slot", "ask_quantity", "confirm", "too_few", "reserved", "mine", "mine_one",
+                    "cancel_ask", "cancelled", "results", "results_end", "project", "projects", "machines", "none",
+                    "offer_human", "refusal_not_reservable"}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_longest_real_values_fit_every_text(language: str) -> None:
+    """Each text, also those that the walk does not meet, with the longest titles, places and hours that there are."""
+    titles = column(cli.DEMO / "listings.csv", "title")[:12] + column(cli.DEMO / "projects.csv", "title")[:3]
+    names_of_places, hours = place_names()[:12], column(DEMO_PLACES, "horaires")
+    needs = ", ".join(f"12.5 {label}" for label in column(cli.DEMO / "categories.csv", "fr")[:4])
+    words = [label.upper() for label in column(cli.DEMO / "categories.csv", "fr")[:12]]
+    for n, title in enumerate(titles):
+        facts: dict[str, Any] = {**longest(language), "title": title, "place": names_of_places[n % len(names_of_places)],
+                                 "hours": Hours(hours[n % len(hours)]), "needs": needs, "text": title,
+                                 "words": words[n % len(words)]}  # fmt: skip
+        for key, (text, _) in TEXTS[language].items():
+            if key.endswith("_line") or key.startswith("ussd_"):
+                continue
+            rows: tuple[Row, ...] = ()
+            if "{lines}" in text:
+                rows = tuple(Row({**facts, "n": line, "title": titles[(n + line) % len(titles)]}, Command("mine"))
+                             for line in (1, 2, 3))  # fmt: skip
+                row_key = LISTS.get(key, "alert_line")
+                sms, ussd = fits(Screen(key, {"words": facts["words"], "count": 999}, row_key, rows), {}, language, 0)
+                assert sms.count("\n") >= 3
+                assert ussd.count("\n") >= 3
+            else:
+                fits(Screen(key, facts, options=offered(key)), {}, language, LIST_TITLE_ROOM)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_that_are_suggested_find_something(language: str, town: Town) -> None:
+    """Who is told to try another word, finds something in the demo by each of them."""
+    imports.seed(cli.DEMO)
+    suggested = TEXTS[language]["none"][0].split(": ")[-1].split(".")[0].split(", ")
+    assert len(suggested) >= 4
+    for word in suggested:
+        assert catalog.find(catalog.Query(q=word, min_quantity=1, limit=1)).items, word
