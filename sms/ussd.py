@@ -253,6 +253,13 @@ def forget(before_ms: int) -> int:
     return db.run("DELETE FROM ussd_session WHERE updated_at < ?", before_ms)
 
 
+def export(person_id: int) -> list[dict[str, Any]]:
+    """What a person typed; times are milliseconds since 1970."""
+    query = "SELECT started_at, updated_at, service_code, typed FROM ussd_session WHERE person_id = ? ORDER BY id"
+    return db.dicts(query, person_id)
+
+
 def erase(person_id: int) -> None:
-    """Delete the sessions of a person."""
-    db.run("DELETE FROM ussd_session WHERE person_id = ?", person_id)
+    """Forget what a person typed and was shown. That there was a session stays known: a repeat of its last step is none."""
+    query = "UPDATE ussd_session SET typed = '', state = '{}', screen = '', ends = 1 WHERE person_id = ?"
+    db.run(query, person_id)
