@@ -6,12 +6,11 @@ What was written is kept with the giver, for whoever calls them; the draft itsel
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, i18n, logs, people, places, reservations
+from circular import catalog, clock, db, i18n, logs, people, reservations
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -113,16 +112,16 @@ def _others() -> str:
     return code
 
 
-def find(actor: Actor, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What was offered to the place where one works (an admin: to any), newest first; `status` of the listing may be asked.
+def find(actor: Actor, status: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
+    """What was offered to the place where one works (an admin: to any), newest first, before id `after`; of listings that
+    are `status` when one is given. Publishing one is revising its listing.
 
-    Publishing one is revising its listing. Raises: Refusal("wrong_role" | "invalid" | "bad_cursor").
+    Raises: Refusal("wrong_role" | "invalid").
     """
     actor.require("staff")
-    fields = Fields(wanted, partial=True)
+    fields = Fields({"status": status} if status else {}, partial=True)
     fields.choice("status", catalog.STATUSES)
-    status = fields.done().get("status", "")
-    after, limit = places.paging(wanted)
+    fields.done()
     return db.dicts(
         f"SELECT {COLUMNS} {SOURCE} WHERE (? = 0 OR g.id < ?) AND (? = 1 OR l.place_id = ?) AND (? = '' OR l.status = ?) "
         "ORDER BY g.id DESC LIMIT ?",

@@ -110,8 +110,9 @@ def synonyms(actor: Actor, wanted: Mapping[str, Any]) -> tuple[list[dict[str, An
         fields.errors.add("limit", "positive")
     clean = {"cursor": "", "limit": 20, **fields.done()}
     query = "SELECT word, means, created_at FROM synonym WHERE word > ? ORDER BY word LIMIT ?"
-    found = db.dicts(query, clean["cursor"], clean["limit"])
-    return found, found[-1]["word"] if len(found) == clean["limit"] else None
+    limit = clean["limit"]
+    found = db.dicts(query, clean["cursor"], limit + 1)
+    return found[:limit], found[limit - 1]["word"] if len(found) > limit else None
 
 
 def add_synonym(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -429,11 +429,15 @@ FIRST = 10**18 - 1  # above every id
 STATES = (
     "received", "handled", "ignored", "failed", "queued", "sending", "sent", "delivered", "unknown", "cancelled",
 )  # fmt: skip
+# A code that signs somebody in is theirs alone: who read it here would sign in as them.
+_TEXT = (
+    "CASE WHEN EXISTS (SELECT 1 FROM notice n WHERE n.id = m.notice_id AND n.kind = 'sign_in') THEN '' ELSE m.text END"
+)
 _COLUMNS = {
     "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
     "m.missed",
-    "out": "m.id, m.created_at AS at, m.recipient AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.kind, "
-    "m.cost, m.in_reply_to, m.sent_at",
+    "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
+    "m.kind, m.cost, m.in_reply_to, m.sent_at",
 }
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 

@@ -101,7 +101,7 @@ def test_erasing_leaves_no_way_to_the_number(town: Town, client: FlaskClient) ->
     assert set(mentions(JOSEPH)) >= {"person", "inbound_message", "outbound_message", "repeat"}
     assert town.available(lived["code"]) == 10 and town.available(other["code"]) == 5
     assert [one["phone"] for one in callbacks.open_for(town.staff)] == [JOSEPH]
-    assert [one["phone"] for one in gifts.find(town.staff, {})] == [JOSEPH]
+    assert [one["phone"] for one in gifts.find(town.staff)] == [JOSEPH]
     kept = db.rows("SELECT state, origin FROM reservation WHERE person_id = ?", lived["person"])
     assert [state for state, _ in kept] == ["cancelled", "cancelled"]
     assert str(text(client, "M")).startswith("Aucune réservation en cours.")
@@ -118,7 +118,7 @@ def test_a_published_gift_stays(town: Town, client: FlaskClient) -> None:
     personal.erase(Actor(lived["person"], "resident", "api"))
 
     assert catalog.get(lived["gift"])["title"] == "Tole rouillee"
-    assert gifts.find(town.staff, {}) == []
+    assert gifts.find(town.staff) == []
 
 
 def test_a_stop_is_forgotten_too(town: Town) -> None:

@@ -27,9 +27,7 @@ class Callbacks(MethodView):
         """List who waits for a call from one's place (staff), the longest first, with their numbers."""
         who = auth.actor()
         after, limit = places.paging(wanted)
-        found = callbacks.open_for(who, after, limit)
-        more = found[-1]["id"] if len(found) == limit else None
-        return writing.page([writing.callback(facts) for facts in found], more)
+        return writing.keyset(callbacks.open_for(who, after, limit + 1), limit, writing.callback)
 
 
 @calls.route("/<reference>/done")
@@ -51,9 +49,10 @@ class Gifts(MethodView):
     @offers.response(200, schemas.page_of(schemas.GiftOut))
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
         """List what was offered to one's place (staff), newest first; `PATCH /listings/{code}` publishes a draft."""
-        found = gifts.find(auth.actor(), wanted)
-        more = found[-1]["id"] if len(found) == places.paging(wanted)[1] else None
-        return writing.page([writing.gift(facts) for facts in found], more)
+        who = auth.actor()
+        after, limit = places.paging(wanted)
+        found = gifts.find(who, wanted.get("status", ""), after, limit + 1)
+        return writing.keyset(found, limit, writing.gift)
 
 
 @me.route("/export")

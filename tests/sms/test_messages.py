@@ -7,8 +7,8 @@ from typing import Any
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import callbacks, db, gifts
-from sms import inbox, messages
+from circular import callbacks, db, gifts, sign_in
+from sms import inbox, messages, outbox
 from tests.api.test_listings import problem
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
@@ -177,3 +177,14 @@ def test_an_erased_flood_is_still_a_flood(town: Town, client: FlaskClient) -> No
         heard += [text(client, "EFFACE"), text(client, "OUI")]
 
     assert sum(reply is not None for reply in heard) == inbox.FLOOD_LIMIT + 1
+
+
+def test_a_code_that_signs_in_is_not_shown(town: Town, client: FlaskClient) -> None:
+    """Staff who read the messages cannot sign in as the admin."""
+    town.token("admin", phone=FABIOLA)
+    code = sign_in.ask(FABIOLA, "somewhere")
+    outbox.tell_notices()
+    assert code and db.value("SELECT 1 FROM outbound_message WHERE text LIKE ?", f"%{code}%")
+
+    for headers in (town.token("staff", "la-sphere"), town.token("admin")):
+        assert [one["text"] for one in read(client, headers)] == [""]
