@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time_machine
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from circular import catalog, db, search, unfound
 from tests.api.test_listings import problem
@@ -156,3 +158,24 @@ def test_a_search_is_answered_though_it_cannot_be_counted(town: Town, client: Fl
     assert client.get("/api/v1/listings?q=girafe").json["items"] == []
     assert client.get("/?q=girafe").status_code == 200
     assert client.get("/t?do=search&words=girafe").status_code == 200
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.text(max_size=20),
+    after=st.text(max_size=20),
+    written=st.sampled_from(["{}", "0{}", "+596{}", "00596 {}", "appelez le 0{}!", "0{}/0{}"]),
+    digits=st.from_regex(r"69[67][0-9]{6}", fullmatch=True),
+    gap=st.sampled_from(["", " ", ".", "-", "\u202f", " / "]),
+)
+def test_no_number_is_counted(town: Town, before: str, after: str, written: str, digits: str, gap: str) -> None:
+    """However somebody writes it into a search."""
+    number = gap.join((digits[:3], digits[3:5], digits[5:7], digits[7:]))
+    said = f"{before} {written.replace('{}', number)} {after}"
+
+    with db.database.atomic() as undo:
+        unfound.note(said.encode("utf-8", "surrogatepass").decode("utf-8", "replace"), "web")
+        kept = [row[0] for row in db.rows("SELECT words FROM unfound")]
+        undo.rollback()
+
+    assert all(sum(c.isdigit() for c in words) < 5 for words in kept)

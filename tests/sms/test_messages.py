@@ -188,3 +188,21 @@ def test_a_code_that_signs_in_is_not_shown(town: Town, client: FlaskClient) -> N
 
     for headers in (town.token("staff", "la-sphere"), town.token("admin")):
         assert [one["text"] for one in read(client, headers)] == [""]
+
+
+def test_erasing_by_ussd(town: Town, client: FlaskClient) -> None:
+    """Asked on one screen, done on the next; that screen sent again brings nobody back."""
+
+    def dial(path: str) -> str:
+        form = {"sessionId": "s1", "phoneNumber": FABIOLA, "serviceCode": "*384#", "text": path, "networkCode": "99999"}
+        return client.post("/sms/africastalking/demo/ussd", data=form).text
+
+    town.reserve(town.person(), town.listing()["code"])
+    dial("")
+    assert dial("EFFACE").startswith("CON ")
+    gone = dial("EFFACE*1")
+
+    assert gone.startswith("END C'est effacé.")
+    assert dial("EFFACE*1") == gone
+    assert db.value("SELECT COUNT(*) FROM person WHERE phone IS NOT NULL") == 0
+    assert db.value("SELECT COUNT(*) FROM reservation WHERE state = 'held'") == 0
