@@ -12,11 +12,12 @@ import click
 from flask import Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from circular import api, cli, db, logs, web
+from circular import api, cli, db, logs, personal, web
 from circular import settings as configuration
 from circular.settings import Settings, SettingsError
+from sms import api as sms_api
 from sms import cli as sms_cli
-from sms import simulator, textpages, webhooks, worker
+from sms import messages, simulator, textpages, ussd, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -41,10 +42,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(Exception, _answer)
     web.init_app(app)
     app.before_request(_connect)
-    api.init_app(app)
+    api.init_app(app, sms_api.blueprint)
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(textpages.blueprint)
     app.register_blueprint(simulator.blueprint)
+    personal.hold("messages", messages)
+    personal.hold("ussd", ussd)
     cli.register(app)
     app.cli.add_command(sms_cli.sms)
     app.cli.add_command(serve)

@@ -175,6 +175,8 @@ def category_exists(code: str) -> bool:
 
 class _CategoryFacts(NamedTuple):
     terms: str  # the words of its labels and of its parents', and a facet token for each
+    labels: tuple[frozenset[str], ...]  # the words of each of its own labels
+    depth: int  # 1 for a family
     co2e_kg_per_kg: float | None
 
 
@@ -199,8 +201,26 @@ def _category_tree(_version: int | None, _database: int) -> dict[str, _CategoryF
             parent = found[parent]["parent"]
         labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
         terms = [*dict.fromkeys(analyse(labels)), *(search.facet("c", ancestor) for ancestor in lineage)]
-        tree[code] = _CategoryFacts(" ".join(terms), category["co2e_kg_per_kg"])
+        own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
+        tree[code] = _CategoryFacts(" ".join(terms), own, len(lineage), category["co2e_kg_per_kg"])
     return tree
+
+
+def guess_category(text: str) -> str | None:
+    """The category that a text names: most of its words in the labels (of the parents too), then a label said whole, then
+    the word that comes first, then the narrower; None when no label has a word of it.
+    """
+    words = search.words(text)
+    best, guess = (0, False, 0, 0), None
+    for code, category in _categories().items():
+        named = [n for n, word in enumerate(words) if any(word in label for label in category.labels)]
+        if named:
+            terms = set(category.terms.split())
+            whole = any(label <= set(words) for label in category.labels)
+            rank = (sum(word in terms for word in words), whole, -named[0], category.depth)
+            if rank > best:
+                best, guess = rank, code
+    return guess
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -545,6 +565,20 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
             errors.add("external_id", "code_taken")
             errors.refuse()
         return _must(_insert(clean, None, external_id))
+
+
+def propose(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add a draft that somebody who does not work here offers: nobody else sees it until staff publish it.
+
+    Call inside a transaction. Raises: Refusal("invalid").
+    """
+    return _must(_insert(check({**values, "status": "draft"}), None, None))
+
+
+def scrap(code: str, title: str) -> None:
+    """Withdraw a draft of which nothing may be kept but its number: `title` replaces its words. Inside a transaction."""
+    lock(code)
+    _rewrite(_must(code), {"status": "withdrawn", "title": title, "description": ""})
 
 
 def _check_smallest(listing: Mapping[str, Any], errors: FieldErrors) -> None:

@@ -56,6 +56,13 @@ REFUSALS: dict[str, Rule] = {
     "too_many_attempts": Rule(Kind.TOO_MANY, "Too many wrong codes at this place. Try again in {retry_after} seconds."),
     "more_than_reserved": Rule(Kind.CONFLICT, "Only {reserved} were reserved."),
     "opted_out": Rule(Kind.CONFLICT, "This person asked for no more messages (STOP)."),
+    # callbacks, gifts, synonyms
+    "no_such_callback": Rule(Kind.MISSING, "There is no such request for a call."),
+    "too_many_gifts": Rule(
+        Kind.TOO_MANY, "{limit} gifts were noted in a day, the most allowed. Call the place for more."
+    ),
+    "no_such_synonym": Rule(Kind.MISSING, "{word} is not a synonym here."),
+    "too_many_synonyms": Rule(Kind.CONFLICT, "There are {limit} synonyms, the most allowed: remove one first."),
     # listings, places, projects, sites
     "invalid": Rule(Kind.INVALID, "Some fields need another value."),
     "quantity_below_reserved": Rule(Kind.CONFLICT, "{reserved} are reserved: the quantity cannot go below."),
@@ -73,6 +80,10 @@ REFUSALS: dict[str, Rule] = {
     "not_your_place": Rule(Kind.FORBIDDEN, "Only the staff of {place} may do this."),
     "bad_phone": Rule(Kind.INVALID, "This is not a mobile number we can write to. Example: 0696 12 34 56."),
     "phone_not_allowed": Rule(Kind.FORBIDDEN, "Only staff may act for another phone number."),
+    "no_phone": Rule(
+        Kind.CONFLICT,
+        "This token belongs to no phone number: nothing tells who you are. Ask the town to revoke the token.",
+    ),
     "idempotency_key_reused": Rule(Kind.INVALID, "This Idempotency-Key was used for another request."),
     "in_progress": Rule(Kind.CONFLICT, "The first request with this Idempotency-Key is still running. Try again."),
     "precondition_required": Rule(Kind.UNCONDITIONAL, "Send If-Match with the ETag that you read."),
@@ -129,6 +140,8 @@ FIELD_ERRORS: dict[str, str] = {
     "far": "These coordinates are not in {commune}.",
     "another_place": "You are not staff of this place.",
     "duplicate": "This row repeats row {row}.",
+    "one_word": "One word alone.",
+    "other_words": "Say it with other words.",
     "publishing_hazard": REFUSALS["hazard"].sentence,
     "below_reserved": REFUSALS["quantity_below_reserved"].sentence,
     "mojibake": "The accents were lost when the file was saved: save it again as UTF-8.",

@@ -68,6 +68,11 @@ def once(
     return db.retrying(attempt)
 
 
+def forget_mentions(text: str) -> int:
+    """Drop the answers that hold `text` (the number of somebody who is forgotten); how many went."""
+    return db.run("DELETE FROM repeat WHERE answer LIKE ?", f"%{text}%")
+
+
 def forget(older_than_ms: int) -> int:
     """Drop the answers given more than `older_than_ms` milliseconds ago; how many went."""
     return db.run("DELETE FROM repeat WHERE created_at < ?", db.to_ms(clock.now()) - older_than_ms)

@@ -52,3 +52,13 @@ def untold(limit: int) -> list[Untold]:
 def mark_told(notice_id: int) -> None:
     """A door has taken charge of this notice."""
     db.run("UPDATE notice SET told_at = ? WHERE id = ?", db.to_ms(clock.now()), notice_id)
+
+
+def erase(person_id: int) -> None:
+    """Nothing was ever told, nor is to be told, to a person. Inside a transaction."""
+    db.run("DELETE FROM notice WHERE person_id = ?", person_id)
+
+
+def forget(days: int) -> int:
+    """Drop what was told more than `days` ago; how many went. Inside a transaction."""
+    return db.run("DELETE FROM notice WHERE told_at < ?", db.to_ms(clock.now()) - days * 86_400_000)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
@@ -15,6 +17,7 @@ from circular.errors import Refusal
 
 STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)"
 ROLES = ("resident", "builder", "staff", "admin")
+NOBODY = 0  # whose reservations and texts are that must lead to nobody any more
 
 
 class Person(db.Table):
@@ -120,6 +123,46 @@ def known(phone: str) -> int | None:
     """The id of the person with this E.164 number; None when nobody has it."""
     found: int | None = db.value("SELECT id FROM person WHERE phone = ?", phone)
     return found
+
+
+def alias(phone: str) -> str:
+    """A name for an E.164 number that only this site can make: what counts a number without keeping it, and goes on
+    counting when the number is forgotten.
+    """
+    return hmac.new(settings.get().secret_key.encode(), phone.encode(), hashlib.sha256).hexdigest()[:24]
+
+
+def phone_of(person_id: int) -> str | None:
+    """The E.164 number of a person; None for those who have none, or have it no more."""
+    found: str | None = db.value("SELECT phone FROM person WHERE id = ?", person_id)
+    return found
+
+
+def lock(person_id: int) -> None:
+    """Take a person's lock by writing it: after a listing's, where both are taken. Inside a transaction."""
+    db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+
+
+def export(person_id: int) -> dict[str, Any]:
+    """What is kept of a person here, and the roles they were given; times are milliseconds since 1970."""
+    query = "SELECT phone, name, language, shown_language, opted_out_at, created_at FROM person WHERE id = ?"
+    tokens = "SELECT role, place_id, created_at, revoked_at FROM token WHERE person_id = ? ORDER BY id"
+    return {**db.dicts(query, person_id)[0], "tokens": db.dicts(tokens, person_id)}
+
+
+def nobody() -> int:
+    """NOBODY, made when first needed. Inside a transaction."""
+    db.insert_once(Person, id=NOBODY, created_at=clock.now())
+    return NOBODY
+
+
+def forget(person_id: int) -> None:
+    """Nothing tells who this was any more: no number, no name, no STOP, no token that works. Takes the person's lock.
+
+    The language stays, for statistics. Inside a transaction.
+    """
+    db.run("UPDATE person SET phone = NULL, name = '', opted_out_at = NULL WHERE id = ?", person_id)
+    db.run("UPDATE token SET revoked_at = ? WHERE person_id = ? AND revoked_at IS NULL", _now(), person_id)
 
 
 def whose(actor: Actor, phone: str | None) -> int:

@@ -164,6 +164,17 @@ def by_pickup_code(person_id: int, code: str) -> dict[str, Any] | None:
     return _facts(found[0]) if found else None
 
 
+def desk_of(person_id: int) -> dict[str, Any] | None:
+    """The place that knows a person: where they hold something, else where they last did, else the town's first."""
+    code = db.value(
+        f"SELECT p.code FROM reservation r JOIN place p ON p.id = r.place_id WHERE r.person_id = ? "
+        f"ORDER BY CASE WHEN {catalog.LIVE} THEN 0 ELSE 1 END, r.id DESC LIMIT 1",
+        person_id,
+        _now(),
+    )
+    return places.get_place(code) if code else next(iter(places.find_places(limit=1)), None)
+
+
 # --- reserving --------------------------------------------------------------------------------------------------------
 def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
     """Hold some of a listing for a person; `quantity` in the listing's unit (None: its smallest).
@@ -283,7 +294,7 @@ def _check_limit(actor: Actor, person_id: int, now: int) -> None:
     )
     # Two reservations of one person may run at once on different listings: the person's row is locked, after the
     # listing's (always in that order, so that no two wait for each other).
-    db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+    people.lock(person_id)
     held = db.value(f"SELECT COUNT(*) FROM reservation r WHERE r.person_id = ? AND {catalog.LIVE}", person_id, now)
     if held >= limit:
         raise Refusal("too_many_reservations", limit=limit)
@@ -394,6 +405,23 @@ def expire(limit: int = 500) -> int:
             if _end(system, {"id": reservation_id}, "expired", "expire"):
                 notices.tell(person_id, "expired", title=title, code=code)
         return len(lapsed)
+
+
+def unlink(days: int, limit: int = 500) -> int:
+    """Reservations that ended more than `days` ago are nobody's from now on, for statistics alone; how many."""
+    before = _now() - days * 86_400_000
+    with db.transaction():
+        found = db.rows(
+            "SELECT id, reference FROM reservation WHERE ended_at < ? AND person_id <> 0 ORDER BY ended_at LIMIT ?"
+            + db.skip_locked(),
+            before,
+            limit,
+        )
+        for reservation_id, reference in found:  # an origin may name the person, and no door repeats it after so long
+            db.run("UPDATE reservation_event SET person_id = NULL WHERE reservation_id = ?", reservation_id)
+            query = "UPDATE reservation SET person_id = ?, origin = ? WHERE id = ?"
+            db.run(query, people.nobody(), f"over:{reference}", reservation_id)
+        return len(found)
 
 
 def withdraw_listing(actor: Actor, code: str) -> None:

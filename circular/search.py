@@ -14,12 +14,18 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from circular import db
+from peewee import BigIntegerField, TextField
+
+from circular import clock, db
+from circular.checks import Fields
 from circular.errors import Refusal
-from circular.text import analyse, fold
+from circular.people import Actor
+from circular.text import LONGEST_WORD, analyse, fold
 
 MOST_WORDS = 8
 # Little words that say nothing about a thing; a query of only these searches for them all the same.
@@ -63,9 +69,93 @@ def decode_cursor(text: str) -> Cursor:
 
 
 def words(query: str) -> list[str]:
-    """The words of a query that say something, at most MOST_WORDS."""
-    found = list(dict.fromkeys(analyse(query)))
+    """The words of a query that say something, at most MOST_WORDS; a synonym stands for the words of its meaning."""
+    means = _meanings()
+    found = list(dict.fromkeys(word for given in analyse(query) for word in means.get(given, (given,))))
     return [word for word in found if word not in STOP_WORDS][:MOST_WORDS] or found[:MOST_WORDS]
+
+
+# --- synonyms ---------------------------------------------------------------------------------------------------------
+class Synonym(db.Table):
+    """This word means that, say the staff: `word` as it is searched (`analyse`), `means` as they wrote it."""
+
+    word = TextField(primary_key=True)
+    means = TextField()
+    added_by = BigIntegerField(null=True)
+    created_at = db.UtcDateTimeField()
+
+
+MEANING_LIMIT = 80  # characters
+MOST_SYNONYMS = 5000  # every process keeps them all
+
+
+def _meanings() -> dict[str, tuple[str, ...]]:
+    version = db.value("SELECT last FROM counter WHERE name = 'synonyms'")
+    return _read_meanings(version, db.database.obj) if version else {}
+
+
+@functools.lru_cache(maxsize=2)
+def _read_meanings(_version: int, _database: object) -> dict[str, tuple[str, ...]]:
+    """The words that each synonym stands for, read again in every process when one was added or removed."""
+    return {word: tuple(analyse(means)) for word, means in db.rows("SELECT word, means FROM synonym")}
+
+
+def synonyms(actor: Actor, wanted: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
+    """A page of the synonyms by their word, and the `cursor` of the next. Raises: Refusal("wrong_role" | "invalid")."""
+    actor.require("staff")
+    fields = Fields(wanted, partial=True)
+    fields.text("cursor", LONGEST_WORD)
+    fields.whole("limit", most=100)
+    if fields.clean.get("limit") == 0:
+        fields.errors.add("limit", "positive")
+    clean = {"cursor": "", "limit": 20, **fields.done()}
+    query = "SELECT word, means, created_at FROM synonym WHERE word > ? ORDER BY word LIMIT ?"
+    limit = clean["limit"]
+    found = db.dicts(query, clean["cursor"], limit + 1)
+    return found[:limit], found[limit - 1]["word"] if len(found) > limit else None
+
+
+def add_synonym(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
+    """From now on `word` finds what `means` finds, by the staff of any place; a word known already means this instead.
+
+    Raises: Refusal("wrong_role" | "invalid").
+    """
+    actor.require("staff")
+    fields = Fields(values)
+    fields.text("word", LONGEST_WORD, required=True)
+    fields.text("means", MEANING_LIMIT, required=True)
+    found, meant = analyse(fields.clean.get("word", "")), analyse(fields.clean.get("means", ""))
+    if "word" in fields.clean and len(found) != 1:
+        fields.errors.add("word", "one_word")
+    if "means" in fields.clean and (not meant or meant == found):
+        fields.errors.add("means", "other_words")
+    means = fields.done()["means"]
+    with db.transaction():
+        _note_change()
+        if db.value("SELECT COUNT(*) FROM synonym WHERE word <> ?", found[0]) >= MOST_SYNONYMS:
+            raise Refusal("too_many_synonyms", limit=MOST_SYNONYMS)
+        db.run(
+            "INSERT INTO synonym (word, means, added_by, created_at) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (word) DO UPDATE SET means = excluded.means, added_by = excluded.added_by",
+            found[0], means, actor.person_id, db.to_ms(clock.now()),
+        )  # fmt: skip
+        return db.dicts("SELECT word, means, created_at FROM synonym WHERE word = ?", found[0])[0]
+
+
+def remove_synonym(actor: Actor, word: str) -> None:
+    """`word` means itself again. Raises: Refusal("wrong_role" | "no_such_synonym")."""
+    actor.require("staff")
+    with db.transaction():
+        _note_change()
+        if not db.run("DELETE FROM synonym WHERE word = ?", "".join(analyse(word)[:1])):
+            raise Refusal("no_such_synonym", word=word)
+
+
+def _note_change() -> None:
+    """Tell every process; and take the lock that keeps changes apart."""
+    db.run(
+        "INSERT INTO counter (name, last) VALUES ('synonyms', 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1"
+    )
 
 
 def facet(kind: str, value: object) -> str:

@@ -63,6 +63,8 @@ class Settings:
     builder_max_holds: int = 2000
     writes_per_minute: int = 20_000
     web_reservations_per_hour: int = 120
+    messages_kept_days: int = 90
+    reservations_kept_days: int = 365
     sms_gateway: str = "console"
     sms_webhook_secret: str = DEMO_SECRET
     sms_sender: str = ""
@@ -160,6 +162,8 @@ def _validate(s: Settings) -> None:
         if gateway in (s.sms_gateway, *s.sms_fallback_gateways):
             for name in needed:
                 _check(name.upper(), bool(getattr(s, name)), f"a value, as {gateway} sends", "nothing")
+    for name in ("messages_kept_days", "reservations_kept_days"):  # a text may wait for two days to be sent
+        _check(name.upper(), 3 <= getattr(s, name) <= 3650, "3 to 3650 days", getattr(s, name))
     for name in ("africastalking_api_url", "public_url", "kannel_url", "android_url"):
         url = getattr(s, name)
         _check(name.upper(), not url or _is_site(url), "scheme, host and port", "?")

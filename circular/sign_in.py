@@ -39,7 +39,7 @@ def ask(phone: str, visitor: str) -> str | None:
     number = people.reachable_phone(phone)
     with db.transaction():  # apart: what is refused counts all the same
         limits.take(f"sign_in:{visitor}", VISITOR_PER_HOUR, 3600)
-        limits.take(f"sign_in:{_hash(number)}", ASKED_PER_HOUR, 3600)
+        limits.take(f"sign_in:{people.alias(number)}", ASKED_PER_HOUR, 3600)
     with db.transaction():
         person_id = people.staff_of(number)
         if person_id is None:

@@ -237,7 +237,9 @@ def _nothing(state: State, words: str) -> Step:
     missed = state.get("missed", 0) + 1
     after = {**opened(state), "missed": missed, "words": words}
     if missed >= MISSED:
-        return Said(Screen("offer_human", {"words": words.upper()}), {**after, **_question(["human", {}])})
+        return Said(
+            Screen("offer_human", {"words": words.upper()}), {**after, **_question(["human", {"words": words}])}
+        )
     return Said(Screen("none", {"words": words.upper()}), after)
 
 
@@ -250,7 +252,8 @@ def _unknown(state: State, args: dict[str, Any]) -> Step:
     text = str(args.get("words", ""))
     if missed >= MISSED:
         return Said(
-            Screen("offer_human", {"words": text}), {**kept(state), "missed": missed, **_question(["human", {}])}
+            Screen("offer_human", {"words": text}),
+            {**kept(state), "missed": missed, **_question(["human", {"words": text}])},
         )
     yield from ()
     return Said(Screen("unknown", {"text": text}), {**kept(state), "missed": missed})
@@ -516,8 +519,8 @@ def _hours(_state: State, _args: dict[str, Any]) -> Step:
     return _simply("hours", place=place["name"], hours=Hours(place["opening_hours"]), phone=Phone(place["phone"]))
 
 
-def _human(state: State, _args: dict[str, Any]) -> Step:
-    asked = yield Call("ask_human", {"words": state.get("words", "")})
+def _human(state: State, args: dict[str, Any]) -> Step:
+    asked = yield Call("ask_human", {"words": args.get("words") or state.get("words", "")})
     return Said(Screen("human", {"phone": Phone(asked["phone"]), "hours": Hours(asked["hours"])}), opened(state))
 
 
@@ -579,6 +582,7 @@ MENU = Screen(
 LANGUAGE_OPTIONS = tuple(Option(f"language_{n}", Command("language", {"choice": n})) for n in range(1, 7))
 # Intents whose handler says itself whether the message was understood.
 UNDERSTOOD_LATER = frozenset({"search", "unknown"})
+NOT_UNDERSTOOD = frozenset({"none", "offer_human", "unknown"})  # screens: what staff look at
 
 HANDLERS: dict[str, Handler] = {
     "search": _search,

@@ -9,7 +9,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from circular import catalog, clock, db, i18n, people, places, projects, reservations
+from circular import (
+    callbacks,
+    catalog,
+    clock,
+    db,
+    gifts,
+    i18n,
+    people,
+    personal,
+    places,
+    projects,
+    reservations,
+    unfound,
+)
 from circular.errors import Refusal
 from circular.people import Actor
 from sms import conversation, messages
@@ -90,8 +103,9 @@ def _thing(_turn: Turn, code: str) -> dict[str, Any]:
     return {**project, "needs_said": said, "place_name": place}
 
 
-def _note_unfound(_turn: Turn, words: str) -> None:
-    """A search that found nothing is counted, so that staff see which words to add and what people lack."""
+def _note_unfound(turn: Turn, words: str) -> None:
+    note = unfound.note if turn.person_id else unfound.note_apart  # a page has no transaction
+    note(words, turn.door)
 
 
 def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
@@ -134,9 +148,7 @@ def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
 
 # --- the person -------------------------------------------------------------------------------------------------------
 def _place(turn: Turn) -> dict[str, Any] | None:
-    """The place where something is held, else the town's first."""
-    held = reservations.mine(turn.person_id, 1)
-    return places.get_place(held[0]["place"]) if held else next(iter(places.find_places(limit=1)), None)
+    return reservations.desk_of(turn.person_id)
 
 
 def _choose_language(turn: Turn, choice: int | None, language: str | None) -> str | None:
@@ -158,6 +170,19 @@ def _start(turn: Turn) -> None:
     people.opt_in(turn.person_id)
 
 
+def _ask_human(turn: Turn, words: str) -> dict[str, Any]:
+    asked = callbacks.ask(turn.person_id, words, turn.origin)
+    return {"phone": asked["place_phone"] or "", "hours": asked["place_hours"] or ""}
+
+
+def _give(turn: Turn, words: str, quantity: object = None, unit: str = "") -> dict[str, Any]:
+    return gifts.give(turn.person_id, words, quantity, turn.origin, unit)
+
+
+def _erase(turn: Turn) -> None:
+    personal.erase(turn.actor)
+
+
 VERBS: dict[str, Callable[..., Any]] = {
     "find": _find,
     "thing": _thing,
@@ -170,6 +195,9 @@ VERBS: dict[str, Callable[..., Any]] = {
     "cancel": _cancel,
     "place": _place,
     "choose_language": _choose_language,
+    "ask_human": _ask_human,
+    "give": _give,
+    "erase": _erase,
     "stop": _stop,
     "start": _start,
 }

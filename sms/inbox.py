@@ -11,7 +11,7 @@ from typing import Any
 
 from circular import db, i18n, limits, people, settings
 from circular.errors import Refusal
-from sms import commands, dialogue, messages, replies, screens
+from sms import commands, conversation, dialogue, messages, replies, screens
 from sms.gateways.base import Inbound
 
 FLOOD_LIMIT = 20  # messages of one number in FLOOD_WINDOW; told once, then silence for the window (contract)
@@ -52,11 +52,12 @@ def _handle(message: messages.Pending) -> None:
     if people.is_opted_out(person_id) and command.intent != "start":
         messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
         return
-    received = limits.count(f"sms:{person_id}", FLOOD_WINDOW)
+    alias = people.alias(phone)  # not the person: who is erased and writes on has not written less
+    received = limits.count(f"sms:{alias}", FLOOD_WINDOW)
     back = command.intent == "start" and people.is_opted_out(person_id) and received <= 2 * FLOOD_LIMIT
     freeing = command.intent == "stop" or back  # STOP is always obeyed; STOP and START in turn cost no endless replies
     if received > FLOOD_LIMIT and not freeing:
-        if limits.count(f"flood:{person_id}", FLOOD_WINDOW) == 1:
+        if limits.count(f"flood:{alias}", FLOOD_WINDOW) == 1:
             minutes = -(-limits.remaining(FLOOD_WINDOW) // 60)
             _reply(message, person_id, phone, replies.render("flood", language, minutes=str(minutes)), language)
         messages.mark_inbound(message.id, "ignored", reason="flooding", person_id=person_id, intent=command.intent)
@@ -74,8 +75,15 @@ def _handle(message: messages.Pending) -> None:
     )
     _reply(message, person_id, phone, shown.text, language, last=said.screen.last)
     messages.mark_inbound(
-        message.id, "handled", person_id=person_id, intent=command.intent, language=command.language or ""
+        message.id,
+        "handled",
+        person_id=person_id,
+        intent=command.intent,
+        language=command.language or "",
+        missed=said.screen.key in conversation.NOT_UNDERSTOOD,
     )
+    if said.screen.key == "erased":
+        messages.erase(person_id)  # this message too, and its answer once it is sent
 
 
 def _reply(
@@ -96,7 +104,7 @@ def _postpone(message: messages.Pending) -> None:
     person_id = people.ensure(phone)
     language = people.language(person_id, settings.get().default_locale)
     _reply(message, person_id, phone, replies.render("unknown", language, text=message.text), language)
-    messages.mark_inbound(message.id, "failed", reason="could_not_be_handled", person_id=person_id)
+    messages.mark_inbound(message.id, "failed", reason="could_not_be_handled", person_id=person_id, missed=True)
 
 
 def at_once(gateway: str, phone: str, text: str) -> dict[str, Any]:

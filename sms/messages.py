@@ -13,13 +13,21 @@ request. The rows are the truth; queues in memory only wake somebody up.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, people
+from circular import clock, db, people, personal, settings
+from circular.checks import Fields
+from circular.errors import Refusal
+from circular.logs import mask
+from circular.people import Actor
 from circular.text import clean
 from sms.gateways.base import Inbound, Receipt
 
@@ -28,6 +36,9 @@ RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
 GIVE_UP_AFTER = timedelta(hours=48)
 ANSWER, NOTICE = "answer", "notice"  # what somebody asked for, and what nobody asked for
 LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
+DAY = 86_400_000  # milliseconds
+NEVER = 2**62  # when what is not sent again will be tried
+FORGOTTEN = "recipient = '', text = '', to_forget = 0, person_id = ?"
 UNWANTED = (
     "kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
     "AND p.opted_out_at IS NOT NULL)"
@@ -54,6 +65,7 @@ class InboundMessage(db.Table):
     attempts = IntegerField(default=0)
     next_attempt_at = BigIntegerField(default=0)
     handled_at = BigIntegerField(null=True)
+    missed = IntegerField(default=0)  # 1: not understood, or a search that found nothing
 
 
 class OutboundMessage(db.Table):
@@ -77,6 +89,7 @@ class OutboundMessage(db.Table):
     reason = TextField(default="")
     created_at = db.UtcDateTimeField()
     sent_at = BigIntegerField(null=True)
+    to_forget = IntegerField(default=0)  # 1: its person is forgotten: number and text go once it is sent
 
 
 class DeliveryReceipt(db.Table):
@@ -128,10 +141,14 @@ def store_inbound(gateway: str, message: Inbound) -> bool:
 
 
 def _fingerprint(message: Inbound, now: datetime) -> str:
-    """An id for a message that came without one: who, what, and when (its own time, else the minute it came)."""
+    """An id for a message that came without one: who, what, and when (its own time, else the minute it came).
+
+    It outlives number and text, so nobody may find them by trying: it is made with the site's own secret.
+    """
     when = message.sent_at or now.replace(second=0, microsecond=0)
     seed = f"{message.sender}\0{message.text}\0{when.isoformat()}"
-    return "h:" + hashlib.sha256(seed.encode("utf-8", "replace")).hexdigest()[:32]
+    key = settings.get().secret_key.encode()
+    return "h:" + hmac.new(key, seed.encode("utf-8", "replace"), hashlib.sha256).hexdigest()[:32]
 
 
 def pending(limit: int) -> list[Pending]:
@@ -162,17 +179,25 @@ def inbound_reason(message_id: int) -> str:
 
 
 def mark_inbound(
-    message_id: int, state: str, *, reason: str = "", person_id: int | None = None, intent: str = "", language: str = ""
+    message_id: int,
+    state: str,
+    *,
+    reason: str = "",
+    person_id: int | None = None,
+    intent: str = "",
+    language: str = "",
+    missed: bool = False,
 ) -> None:
-    """A message is dealt with: `handled`, `ignored` (with the rule that says so) or `failed`."""
+    """A message is dealt with: `handled`, `ignored` (by the rule named) or `failed`; nothing came of a `missed` one."""
     db.run(
-        "UPDATE inbound_message SET state = ?, reason = ?, person_id = ?, intent = ?, language = ?, handled_at = ? "
-        "WHERE id = ?",
+        "UPDATE inbound_message SET state = ?, reason = ?, person_id = ?, intent = ?, language = ?, missed = ?, "
+        "handled_at = ? WHERE id = ?",
         state,
         reason,
         person_id,
         intent,
         language,
+        int(missed),
         _now(),
         message_id,
     )
@@ -294,7 +319,7 @@ def mark_for_retry(message_id: int, reason: str, seconds: float) -> None:
 def mark_unknown(message: Claimed, reason: str) -> None:
     """The provider may have taken it. What somebody asked for is sent once more after two minutes, the rest is not."""
     once_more = message.kind != NOTICE and not message.was_unknown
-    again = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else 2**62
+    again = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else NEVER
     db.run(
         f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'unknown' END, "
         "claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
@@ -411,6 +436,172 @@ def thread(person_id: int, limit: int = 20) -> list[Bubble]:
         limit,
     )
     return [Bubble(bool(ours), *rest) for ours, *rest in reversed(found)]
+
+
+# --- what staff see ---------------------------------------------------------------------------------------------------
+DIRECTIONS = ("in", "out")
+FIRST = 10**18 - 1  # above every id
+STATES = (
+    "received", "handled", "ignored", "failed", "queued", "sending", "sent", "delivered", "unknown", "cancelled",
+)  # fmt: skip
+# A code that signs somebody in is theirs alone: who read it here would sign in as them.
+_TEXT = (
+    "CASE WHEN EXISTS (SELECT 1 FROM notice n WHERE n.id = m.notice_id AND n.kind = 'sign_in') THEN '' ELSE m.text END"
+)
+_COLUMNS = {
+    "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
+    "m.missed",
+    "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
+    "m.kind, m.cost, m.in_reply_to, m.sent_at",
+}
+_TABLES = {"in": "inbound_message", "out": "outbound_message"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which messages to list. `before` holds, for each direction, the id below which a page starts."""
+
+    direction: str = ""
+    state: str = ""
+    intent: str = ""
+    not_understood: bool = False
+    before: tuple[int, int] = (FIRST, FIRST)
+    limit: int = 20
+
+
+def filter_of(values: Mapping[str, Any]) -> Filter:
+    """A filter from what a link says. Raises: Refusal("invalid" | "bad_cursor")."""
+    fields = Fields({name: value for name, value in values.items() if value != ""}, partial=True)
+    fields.choice("direction", DIRECTIONS)
+    fields.choice("state", STATES)
+    fields.text("intent", 40)
+    fields.choice("not_understood", ("true", "false"))
+    fields.whole("limit", most=100)
+    if fields.clean.get("limit") == 0:
+        fields.errors.add("limit", "positive")
+    clean_ = fields.done()
+    before = re.fullmatch(r"([0-9]{1,18})\.([0-9]{1,18})", str(values.get("cursor") or f"{FIRST}.{FIRST}"))
+    if before is None:
+        raise Refusal("bad_cursor")
+    not_understood = clean_.pop("not_understood", "") == "true"
+    return Filter(before=(int(before[1]), int(before[2])), not_understood=not_understood, **clean_)
+
+
+class Page(NamedTuple):
+    """Messages, the newest first, and where the next page starts (None: this is the last)."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+def find(actor: Actor, wanted: Filter) -> Page:
+    """Messages in and out of the people whom the place where one works knows, and of those whom no place knows yet (these
+    without their number); an admin sees all. The newest first.
+
+    Raises: Refusal("wrong_role").
+    """
+    actor.require("staff")
+    only_in = wanted.intent or wanted.not_understood
+    last = dict(zip(DIRECTIONS, wanted.before, strict=True))
+    piles = {
+        direction: _some(actor, direction, before, wanted)
+        for direction, before in last.items()
+        if wanted.direction in ("", direction) and not (only_in and direction == "out")
+    }
+    items: list[dict[str, Any]] = []
+    # Each direction stays in the order of its ids, by which pages go on: clocks may differ between processes.
+    while len(items) < wanted.limit and any(piles.values()):
+        direction = max((name for name, pile in piles.items() if pile), key=lambda name: int(piles[name][0]["at"]))
+        message = piles[direction].pop(0)
+        last[direction] = message["id"]
+        items.append(_seen({**message, "direction": direction}))
+    return Page(items, f"{last['in']}.{last['out']}" if any(piles.values()) else None)
+
+
+def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dict[str, Any]]:
+    """The newest messages of one direction with ids below `before`, one more than wanted."""
+    conditions, params = ["m.id < ?"], list[object]([before])
+    known, place = "1", list[object]()
+    if actor.role != "admin":
+        known, place = f"CASE WHEN CAST(? AS BIGINT) IN {personal.TIES} THEN 1 ELSE 0 END", [actor.place_id]
+        conditions.append(f"({known} = 1 OR NOT EXISTS {personal.TIES})")
+        params.append(actor.place_id)
+    for name in ("state", "intent"):
+        if getattr(wanted, name):
+            conditions.append(f"m.{name} = ?")
+            params.append(getattr(wanted, name))
+    if wanted.not_understood:
+        conditions.append("m.missed = 1")
+    return db.dicts(
+        f"SELECT {_COLUMNS[direction]}, {known} AS known FROM {_TABLES[direction]} m WHERE {' AND '.join(conditions)} "
+        "ORDER BY m.id DESC LIMIT ?",
+        *place, *params, wanted.limit + 1,
+    )  # fmt: skip
+
+
+def _seen(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as somebody may see it: without numbers, unless the person is known at their place."""
+    if not message.pop("known"):
+        message["phone"], message["text"] = mask(message["phone"]), mask(message["text"])
+    return message
+
+
+# --- personal data ----------------------------------------------------------------------------------------------------
+def export(person_id: int) -> dict[str, Any]:
+    """What a person wrote, what was written to them, and where the conversation is."""
+    received = db.dicts(
+        "SELECT received_at, text, state, intent, language FROM inbound_message WHERE person_id = ? ORDER BY id",
+        person_id,
+    )
+    sent = db.dicts(
+        "SELECT created_at, sent_at, text, kind, state, language FROM outbound_message WHERE person_id = ? ORDER BY id",
+        person_id,
+    )
+    return {"received": received, "sent": sent, "conversation": state(person_id)}
+
+
+def erase(person_id: int) -> None:
+    """Forget what a person wrote and was told; that a message came stays known, so that a repeat of it is one.
+
+    What waits is not sent, but for the last word; it and what is being sent are forgotten afterwards (`forget_sent`).
+    Inside a transaction.
+    """
+    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)
+    db.run("UPDATE inbound_message SET sender = '', text = '', person_id = NULL WHERE person_id = ?", person_id)
+    db.run(
+        "UPDATE outbound_message SET state = 'cancelled', reason = 'erased' WHERE person_id = ? "
+        "AND state IN ('queued', 'unknown') AND kind <> 'last'",
+        person_id,
+    )
+    db.run("UPDATE outbound_message SET to_forget = 1 WHERE person_id = ? AND recipient <> ''", person_id)
+    forget_sent()
+
+
+def forget_sent() -> int:
+    """Drop number and text of what was meant for somebody who is forgotten, once it will not be sent (again); how many."""
+    sent = "to_forget = 1 AND NOT (state IN ('queued', 'sending') OR (state = 'unknown' AND next_attempt_at < ?))"
+    if db.value(f"SELECT 1 FROM outbound_message WHERE {sent} LIMIT 1", NEVER) is None:
+        return 0
+    return db.run(f"UPDATE outbound_message SET {FORGOTTEN} WHERE {sent}", people.nobody(), NEVER)
+
+
+def forget_old(days: int, limit: int = 500) -> int:
+    """Drop number, text and person of messages older than `days`, and conversations nobody can go on with; how many went.
+
+    What stays names nobody: ids (so that repeats are known), states, costs, intents.
+    """
+    before = _now() - days * DAY
+    with db.transaction():
+        done = db.run("DELETE FROM conversation WHERE updated_at < ?", _now() - DAY)
+        old = "SELECT id FROM inbound_message WHERE received_at < ? AND sender <> '' AND state <> 'received' LIMIT ?"
+        forgotten = "sender = '', text = '', person_id = NULL"
+        done += db.run(f"UPDATE inbound_message SET {forgotten} WHERE id IN ({old})", before, limit)
+        old = "SELECT id FROM outbound_message WHERE created_at < ? AND recipient <> '' AND state <> 'sending' LIMIT ?"
+        ended = "state = CASE WHEN state IN ('queued', 'unknown') THEN 'failed' ELSE state END"  # nobody will send it
+        if db.value(old, before, 1) is None:
+            return done
+        changes = f"UPDATE outbound_message SET {ended}, {FORGOTTEN} WHERE id IN ({old})"
+        return done + db.run(changes, people.nobody(), before, limit)
 
 
 def _now() -> int:

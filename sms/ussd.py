@@ -68,6 +68,9 @@ def _answer(gateway: str, step: UssdInput, phone: str) -> Answer:
     session_id = clean(step.session, 200)
     typed = clean(step.text, KEPT_CHARACTERS)
     with db.transaction():
+        last = _last_word(gateway, session_id)
+        if last is not None:
+            return Answer(last, True)
         person_id = people.ensure(phone)
         now = clock.now()
         db.insert_once(
@@ -91,6 +94,17 @@ def _answer(gateway: str, step: UssdInput, phone: str) -> Answer:
             walk.take(raw, alone=len(inputs) == 1)
         walk.keep(typed)
         return Answer(walk.screen, walk.ends)
+
+
+def _last_word(gateway: str, session_id: str) -> str | None:
+    """The last screen of a session in which somebody was erased: a repeat of it must not bring their number back."""
+    found: str | None = db.value(
+        "SELECT s.screen FROM ussd_session s JOIN person p ON p.id = s.person_id "
+        "WHERE s.gateway = ? AND s.external_id = ? AND p.phone IS NULL",
+        gateway,
+        session_id,
+    )
+    return found
 
 
 def _inputs(session: dict[str, Any], typed: str) -> list[str | None]:
@@ -253,6 +267,13 @@ def forget(before_ms: int) -> int:
     return db.run("DELETE FROM ussd_session WHERE updated_at < ?", before_ms)
 
 
+def export(person_id: int) -> list[dict[str, Any]]:
+    """What a person typed; times are milliseconds since 1970."""
+    query = "SELECT started_at, updated_at, service_code, typed FROM ussd_session WHERE person_id = ? ORDER BY id"
+    return db.dicts(query, person_id)
+
+
 def erase(person_id: int) -> None:
-    """Delete the sessions of a person."""
-    db.run("DELETE FROM ussd_session WHERE person_id = ?", person_id)
+    """Forget what a person typed and was shown. That there was a session stays known: a repeat of its last step is none."""
+    query = "UPDATE ussd_session SET typed = '', state = '{}', screen = '', ends = 1 WHERE person_id = ?"
+    db.run(query, person_id)

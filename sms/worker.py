@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 
-from circular import db, idempotency, limits, reservations, settings
-from sms import gateways, inbox, messages, outbox
+from circular import clock, db, idempotency, limits, personal, reservations, settings
+from sms import gateways, inbox, messages, outbox, ussd
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
 COLLECT = 1.0  # seconds between looks at gateways that do not knock
+FORGETTING = 3600.0  # seconds between looks for what was kept for its time
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
 log = logging.getLogger(__name__)
 wake = threading.Event()
@@ -28,6 +29,7 @@ class Worker:
         self.thread = threading.Thread(target=self.run, name="worker", daemon=True)
         self._lock = _free_slot()
         self._chores_at = 0.0
+        self._forgetting_at = 0.0
         self._name_checked_at = 0.0
         self._collected_at = 0.0
         self._out_of_reach: set[str] = set()
@@ -76,6 +78,10 @@ class Worker:
         if time.monotonic() >= self._chores_at:
             self._chores_at = time.monotonic() + CHORES
             done += chores(self._lock.name)
+        if time.monotonic() >= self._forgetting_at:
+            forgotten = forget_old()
+            self._forgetting_at = 0.0 if forgotten else time.monotonic() + FORGETTING  # in batches, work in between
+            done += forgotten
         return done
 
     def _collect(self) -> int:
@@ -112,7 +118,16 @@ def chores(own_name: str) -> int:
     with db.transaction():
         limits.forget()
         idempotency.forget(REPEATS_KEPT)
+        messages.forget_sent()
     return done
+
+
+def forget_old() -> int:
+    """What README says is kept for a time, when its time is over; how much of it went, a batch at most."""
+    days = settings.get().messages_kept_days
+    with db.transaction():
+        sessions = ussd.forget(db.to_ms(clock.now()) - days * messages.DAY)
+    return sessions + personal.forget_old() + messages.forget_old(days)
 
 
 def _free_slot() -> db.ProcessLock:

@@ -13,8 +13,9 @@ import flask_swagger_ui
 from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
+from flask_smorest import Blueprint as SmorestBlueprint
 
-from circular.api import auth, listings, places, problems, projects, reservations, schemas
+from circular.api import auth, listings, people, places, problems, projects, reservations, schemas, words
 from circular.errors import Refusal
 
 PREFIX = "/api/v1"
@@ -41,8 +42,8 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
         pass
 
 
-def init_app(app: Flask) -> None:
-    """Add the API to the application."""
+def init_app(app: Flask, *others: SmorestBlueprint) -> None:
+    """Add the API to the application, with what `others` (doors that have a noun of their own) answer under its prefix."""
     app.config.update(
         API_TITLE="Circular",
         API_VERSION="1",
@@ -58,6 +59,7 @@ def init_app(app: Flask) -> None:
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (
         listings.blueprint, reservations.blueprint, projects.blueprint, places.blueprint, places.sites, places.lists,
+        people.calls, people.offers, people.me, words.synonyms, words.missing, *others,
     ):  # fmt: skip
         blueprint.before_request(_check_body)
         api.register_blueprint(blueprint, url_prefix=f"{PREFIX}{blueprint.url_prefix or ''}")

@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, imports, reservations
+from circular import catalog, imports, reservations, unfound
 from circular.api import auth, schemas, writing
 from circular.errors import Refusal
 
@@ -28,6 +28,8 @@ class Listings(MethodView):
         """Search published listings: title matches first, then newest first."""
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
         page = catalog.find(catalog.query(wanted))
+        if not page.items and set(wanted) == {"q"}:
+            unfound.note_apart(wanted["q"], "api")
         return writing.page([writing.listing(facts) for facts in page.items], page.next)
 
     @blueprint.arguments(schemas.ListingIn())

@@ -6,7 +6,8 @@ from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
 
-from circular import catalog, places, projects, reservations, settings
+from circular import catalog, places, projects, reservations, search, settings, unfound
+from circular.text import LONGEST_WORD
 
 
 class Strict(Schema):
@@ -235,6 +236,74 @@ class ProjectOut(ProjectIn):
     code = _text()
 
 
+class CallbackOut(Schema):
+    """Somebody who waits for a call, for the staff of their place."""
+
+    id = _text()
+    place = fields.String(allow_none=True)
+    phone = fields.String(allow_none=True, metadata={"description": "Whom to call"})
+    name = _text()
+    language = fields.String(allow_none=True, metadata={"enum": [*settings.LANGUAGES, None]})
+    words = _text("What they could not find or say")
+    created_at = _text(format="date-time")
+    done_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+
+
+class GiftOut(Schema):
+    """Something offered, for the staff of the place: a draft of theirs to complete."""
+
+    code = _text("Of the listing that it became")
+    title = _text()
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    category = _text()
+    status = _choice(catalog.STATUSES)
+    place = _text()
+    text = _text("In the giver's own words")
+    phone = fields.String(allow_none=True, metadata={"description": "Whom to call"})
+    name = _text()
+    language = fields.String(allow_none=True, metadata={"enum": [*settings.LANGUAGES, None]})
+    created_at = _text(format="date-time")
+
+
+class SynonymIn(Strict):
+    """This word means that."""
+
+    word = _text("One word, as people write it", maxLength=LONGEST_WORD)
+    means = _text("Words that find something", maxLength=search.MEANING_LIMIT)
+
+
+class SynonymOut(Schema):
+    """This word means that."""
+
+    word = _text("Without accents or plural, as it is searched")
+    means = _text()
+    created_at = _text(format="date-time")
+
+
+class UnfoundOut(Schema):
+    """Words that found nothing."""
+
+    words = _text("Without accents, without numbers that may be somebody's")
+    count = fields.Integer()
+    last_day = _text(format="date")
+    doors = fields.List(fields.String())
+    languages = fields.List(fields.String())
+
+
+class ExportOut(Schema):
+    """Everything that is kept of somebody."""
+
+    class Meta:
+        unknown = INCLUDE
+
+    person = fields.Dict()
+    reservations = fields.List(fields.Dict())
+    callbacks = fields.List(fields.Dict())
+    gifts = fields.List(fields.Dict())
+    messages = fields.Dict()
+
+
 class CategoryOut(Schema):
     """A category."""
 
@@ -333,6 +402,19 @@ class ReservationQuery(PagingQuery):
     state = _choice(reservations.STATES)
     listing = _text()
     pickup_code = _text()
+
+
+class GiftQuery(PagingQuery):
+    """Which gifts."""
+
+    status = _choice(catalog.STATUSES)
+
+
+class UnfoundQuery(Strict):
+    """Of which days, and how many."""
+
+    days = _text(type="integer", minimum=1, maximum=unfound.KEPT_DAYS, default=30)
+    limit = _text(type="integer", minimum=1, maximum=100, default=20)
 
 
 class ProjectQuery(PagingQuery):

@@ -125,3 +125,25 @@ def project(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = ("code", "title", "description", "place", "difficulty", "duration_minutes", "lang")
     needs = [{**need, "quantity": catalog.amount(need["quantity"])} for need in facts["needs"]]
     return {**{name: facts[name] for name in names}, "needs": needs}
+
+
+def callback(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Somebody who waits for a call: for the staff of their place alone."""
+    names = ("place", "phone", "name", "language", "words")
+    times = {name: at(facts[name]) for name in ("created_at", "done_at")}
+    return {"id": facts["reference"], **{name: facts[name] for name in names}, **times}
+
+
+def gift(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Something offered: for the staff of its place alone."""
+    names = ("code", "title", "unit", "category", "status", "place", "text", "phone", "name", "language")
+    return {
+        **{name: facts[name] for name in names},
+        "quantity": catalog.amount(facts["quantity"]),
+        "created_at": at(facts["created_at"]),
+    }
+
+
+def synonym(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A word and its meaning."""
+    return {"word": facts["word"], "means": facts["means"], "created_at": at(facts["created_at"])}

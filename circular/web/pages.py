@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, places, projects, reservations, settings
+from circular import catalog, clock, db, places, projects, reservations, settings, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -43,6 +43,8 @@ def home() -> Response:
         query = catalog.query({**asked, "cursor": cursor})
         found = catalog.find(query)
         total = "" if cursor else catalog.count(query, found)
+        if not found.items and set(asked) == {"q"}:
+            unfound.note_apart(asked["q"], "web")
     except Refusal as refusal:
         if refusal.code != "invalid":
             raise
