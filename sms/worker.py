@@ -10,10 +10,11 @@ import threading
 import time
 
 from circular import db, idempotency, limits, reservations, settings
-from sms import gateways, inbox, messages, outbox
+from sms import gateways, inbox, messages, outbox, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
+COLLECT = 1.0  # seconds between looks at gateways that do not knock
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
 log = logging.getLogger(__name__)
 wake = threading.Event()
@@ -28,8 +29,11 @@ class Worker:
         self._lock = _free_slot()
         self._chores_at = 0.0
         self._name_checked_at = 0.0
-        gateway = gateways.build(settings.get())
-        self.sender = outbox.Sender(gateway, self._lock.name, wake)
+        self._collected_at = 0.0
+        self._out_of_reach: set[str] = set()
+        self._gateways = [gateways.build(settings.get(), name) for name in ways.order()]
+        first, *others = self._gateways
+        self.sender = outbox.Sender(first, self._lock.name, wake, fallbacks=others)
 
     def run(self) -> None:
         """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""
@@ -67,10 +71,27 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much there was to do."""
-        done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
+        done = self._collect() + inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
         if time.monotonic() >= self._chores_at:
             self._chores_at = time.monotonic() + CHORES
             done += chores(self._lock.name)
+        return done
+
+    def _collect(self) -> int:
+        """Fetch what waits at gateways that do not knock; how much it was."""
+        if time.monotonic() < self._collected_at + COLLECT:
+            return 0
+        self._collected_at = time.monotonic()
+        done = 0
+        for gateway in self._gateways:
+            try:
+                done += gateway.collect(messages.GatewayInbox(gateway.name))
+            except OSError as error:  # what waits there is fetched when it is back; said once
+                if gateway.name not in self._out_of_reach:
+                    log.error("%s: nothing can be fetched: %s", gateway.name, type(error).__name__)
+                self._out_of_reach.add(gateway.name)
+            else:
+                self._out_of_reach.discard(gateway.name)
         return done
 
     def stop(self) -> None:
