@@ -16,7 +16,7 @@ from circular import api, cli, db, logs, web
 from circular import settings as configuration
 from circular.settings import Settings, SettingsError
 from sms import cli as sms_cli
-from sms import textpages, webhooks, worker
+from sms import diagnosis, textpages, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -32,6 +32,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     logs.configure()
     app = Flask(__name__, static_folder=None)
     app.config.update(CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY)
+    app.config.update(EXAMINERS=(diagnosis.examine,), ALARMS=(diagnosis.alarms,))
     db.open_database(settings.database_url)
     app.register_error_handler(Exception, _answer)
     web.init_app(app)

@@ -467,6 +467,29 @@ def give_back(worker: str) -> int:
 gateways = ways.gateways  # who reads messages also asks how they go
 
 
+def waiting() -> dict[str, int]:
+    """How many texts of each kind are to be sent."""
+    found = dict(
+        db.rows("SELECT kind, COUNT(*) FROM outbound_message WHERE state IN ('queued', 'sending') GROUP BY kind")
+    )
+    return {kind: found.get(kind, 0) for kind in PRIORITIES}
+
+
+def longest_wait() -> int:
+    """Milliseconds for which the oldest answer has waited; 0 when none does."""
+    oldest = db.value(
+        "SELECT MIN(created_at) FROM outbound_message WHERE state IN ('queued', 'unknown') AND priority <= ? "
+        "AND state = 'queued' AND gateway IS NULL",
+        PRIORITIES[ANSWER],
+    )
+    return max(0, _now() - oldest) if oldest else 0
+
+
+def not_handled() -> int:
+    """How many messages could not be handled."""
+    return int(db.value("SELECT COUNT(*) FROM inbound_message WHERE state = 'failed'"))
+
+
 # --- receipts ---------------------------------------------------------------------------------------------------------
 REFERENCE = re.compile(r"([0-9]{1,18})-([0-9a-f]{1,14})(?:-[0-9a-f]+)?")  # `Claimed.reference`, and what a gateway adds
 

@@ -85,7 +85,7 @@ def read() -> dict[str, State]:
 
 def may_try(state: State, now: int) -> bool:
     """Whether a gateway that failed may be tried again (a clock that was set back keeps nobody waiting)."""
-    return state.retry_at <= now or state.retry_at > now + 2000 * LONGEST_PAUSE_BESIDE
+    return not now < state.retry_at <= now + 2000 * LONGEST_PAUSE_BESIDE
 
 
 def trying(name: str) -> None:
@@ -121,7 +121,8 @@ def fails(name: str, reason: str, since: int, *, wait: float | None, taken: bool
         wait = (
             0 if taken and failures < DOWN_AFTER else pause(failures, LONGEST_PAUSE_BESIDE if beside else LONGEST_PAUSE)
         )
-    db.run("UPDATE gateway_state SET retry_at = ? WHERE name = ?", now + int(1000 * wait), name)
+    again = now + int(1000 * min(wait, LONGEST_PAUSE_BESIDE))
+    db.run("UPDATE gateway_state SET retry_at = ? WHERE name = ?", again, name)
     if failures >= DOWN_AFTER and db.run(
         "UPDATE gateway_state SET down_since = ? WHERE name = ? AND down_since IS NULL", now, name
     ):
@@ -169,7 +170,8 @@ def _pace(next_at: int, now: int, per_second: float) -> tuple[float, float, int]
     """Milliseconds: between two texts, of the longest burst, and of work that the gateway has before it."""
     interval = 1000 / per_second
     window = interval * max(1, int(per_second))
-    return interval, window, max(0, min(next_at - now, int(window)))  # a clock that was set back stops nobody
+    ahead = next_at - now
+    return interval, window, ahead if 0 < ahead <= window + 1 else 0  # more is a clock that was set back since
 
 
 # --- spending ---------------------------------------------------------------------------------------------------------
