@@ -17,7 +17,7 @@ from circular import settings as configuration
 from circular.settings import Settings, SettingsError
 from sms import api as sms_api
 from sms import cli as sms_cli
-from sms import messages, simulator, textpages, ussd, webhooks, worker
+from sms import diagnosis, messages, simulator, textpages, ussd, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config.update(
         CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY, SESSION_COOKIE_SAMESITE="Lax"
     )
+    app.config.update(EXAMINERS=(diagnosis.examine,), ALARMS=(diagnosis.alarms,))
     try:
         db.open_database(settings.database_url)
     except OSError as error:

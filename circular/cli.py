@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any, TextIO, cast
 
 import click
-from flask import Flask
+from flask import Flask, current_app
+from flask.cli import with_appcontext
 from peewee import PeeweeException
 
 from circular import catalog, db, exports, imports, people, places, reservations, search, settings
@@ -236,11 +237,12 @@ def _pg_tool(name: str, *arguments: str) -> None:
 
 
 @click.command()
+@with_appcontext
 def doctor() -> None:
-    """Check settings, database, search, gateway and texts, and say what is wrong."""
+    """Check settings, database, search, gateways and texts, and say what is wrong."""
     from circular import diagnosis
 
-    findings = diagnosis.examine()
+    findings = diagnosis.examine(current_app.config["EXAMINERS"])
     for finding in findings:
         click.echo(f"[{finding.level}] {finding.subject}: {finding.text}")
     if any(finding.level == "wrong" for finding in findings):

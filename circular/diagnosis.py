@@ -1,9 +1,13 @@
-"""What `flask doctor` looks at: each finding names what is wrong and what to do about it."""
+"""What `flask doctor` looks at: each finding names what is wrong and what to do about it.
+
+A door that has something to look at hands its own examiners over (`app.py` does).
+"""
 
 from __future__ import annotations
 
 import shutil
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 from peewee import PeeweeException
 
@@ -18,9 +22,15 @@ class Finding(NamedTuple):
     text: str
 
 
-def examine() -> list[Finding]:
-    """Every finding, the reassuring ones too."""
-    return [*_settings(), *_database(), *_texts()]
+Examiner: TypeAlias = Callable[[], list[Finding]]
+
+
+def examine(others: Iterable[Examiner] = ()) -> list[Finding]:
+    """Every finding, the reassuring ones too; those of `others` once the tables are up to date."""
+    found = [*_settings(), *_database(), *_texts()]
+    if not any(finding.subject == "migrations" for finding in found):
+        found += [finding for look in others for finding in look()]
+    return found
 
 
 def _settings() -> list[Finding]:
@@ -68,11 +78,6 @@ def _database() -> list[Finding]:
         found.append(Finding("wrong", "search", "the index is missing: run `flask migrate`"))
     if not db.value("SELECT 1 FROM place LIMIT 1"):
         found.append(Finding("mind", "places", "none yet: run `flask seed` or `flask import places FILE`"))
-    waiting = db.value("SELECT COUNT(*) FROM outbound_message WHERE state IN ('queued', 'sending')")
-    stuck = db.value("SELECT COUNT(*) FROM inbound_message WHERE state = 'failed'")
-    found.append(Finding("ok", "messages", f"{waiting} to send"))
-    if stuck:
-        found.append(Finding("mind", "messages", f"{stuck} could not be handled: see the log"))
     return found
 
 

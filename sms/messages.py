@@ -8,6 +8,9 @@ request. The rows are the truth; queues in memory only wake somebody up.
                      |  |        `-> failed
                      |  `-> unknown (the provider may have taken it) -> sending once more, if somebody asked for it
                      `----> queued again, later | failed | cancelled
+
+Who is sent to first: STOP's confirmation and answers, then offers, then the rest. One recipient reads them in that order,
+one text at a time; what waits for the morning holds up nothing that came later.
 """
 
 from __future__ import annotations
@@ -29,16 +32,21 @@ from circular.errors import Refusal
 from circular.logs import mask
 from circular.people import Actor
 from circular.text import clean
+from sms import segments, ways
 from sms.gateways.base import Inbound, Receipt
 
 KEPT_CHARACTERS = 480  # three segments' worth; a longer message is cut and flagged
 RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
-GIVE_UP_AFTER = timedelta(hours=48)
-ANSWER, NOTICE = "answer", "notice"  # what somebody asked for, and what nobody asked for
+GIVE_UP_AFTER = timedelta(hours=48)  # on a number that the provider does not reach
+OUTAGE_GIVE_UP_AFTER = timedelta(days=7)  # on a provider that is down: an answer is worth as much as a hold lasts
+TEXTS_A_DAY = 100  # to one recipient: whoever makes us send more than that is no reader
 LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
 DAY = 86_400_000  # milliseconds
 NEVER = 2**62  # when what is not sent again will be tried
 FORGOTTEN = "recipient = '', text = '', to_forget = 0, person_id = ?"
+ANSWER, OFFER, NOTICE = "answer", "offer", "notice"  # what somebody asked for; waits for a reply; nobody asked for
+PRIORITIES = {LAST: 0, ANSWER: 1, OFFER: 2, NOTICE: 3}
+ASKED_FOR = (LAST, ANSWER)
 UNWANTED = (
     "kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
     "AND p.opted_out_at IS NOT NULL)"
@@ -76,7 +84,9 @@ class OutboundMessage(db.Table):
     recipient = TextField()
     text = TextField()
     kind = TextField()
+    priority = IntegerField(default=1)
     language = TextField()
+    segments = IntegerField(default=1)
     gateway = TextField(null=True)
     in_reply_to = BigIntegerField(null=True, unique=True)
     notice_id = BigIntegerField(null=True, unique=True)
@@ -84,6 +94,9 @@ class OutboundMessage(db.Table):
     attempts = IntegerField(default=0)
     next_attempt_at = BigIntegerField(default=0)
     claimed_by = TextField(null=True)
+    good_until = BigIntegerField(null=True)  # what it says is untrue afterwards
+    unknown_by = TextField(null=True)  # the gateway that may have taken it
+    resend_at = BigIntegerField(null=True)  # when another may send it all the same
     provider_id = TextField(null=True)
     cost = TextField(null=True)
     reason = TextField(default="")
@@ -231,13 +244,26 @@ def keep_state(person_id: int, what: dict[str, Any]) -> None:
 
 # --- out --------------------------------------------------------------------------------------------------------------
 class Claimed(NamedTuple):
+    """A text in a worker's hand. Times are milliseconds since 1970."""
+
+    worker: str
+    day: str
+    claimed_at: int
     id: int
     recipient: str
     text: str
     kind: str
     attempts: int
     created_at: int
-    was_unknown: int
+    segments: int
+    unknown_by: str | None
+    good_until: int | None
+    opted_out_at: int | None
+
+    @property
+    def reference(self) -> str:
+        """Ours, the same at every try. With the time in it: a database that was restored gives old numbers again."""
+        return f"{self.id}-{self.created_at:x}"
 
 
 def queue(
@@ -250,45 +276,122 @@ def queue(
     in_reply_to: int | None = None,
     notice_id: int | None = None,
     gateway: str | None = None,
+    good_until: int | None = None,
 ) -> bool:
-    """Write a text to send; False when that message or notice was answered before. `gateway` pins it to one."""
+    """Write a text to send; False when that message or notice was answered before. `gateway` pins it to one.
+
+    What is still unsent at `good_until` (milliseconds) is not sent any more. Beyond TEXTS_A_DAY it is written, and not
+    sent.
+    """
+    too_many = _had_enough(person_id)
     return db.insert_once(
         OutboundMessage,
-        person_id=person_id, recipient=recipient, text=text, kind=kind, language=language,
-        in_reply_to=in_reply_to, notice_id=notice_id, gateway=gateway, created_at=clock.now(),
+        person_id=person_id, recipient=recipient, text=text, kind=kind, priority=PRIORITIES[kind], language=language,
+        segments=segments.measure(text).segments, in_reply_to=in_reply_to, notice_id=notice_id, gateway=gateway,
+        state="cancelled" if too_many else "queued", reason="too_many_today" if too_many else "", good_until=good_until,
+        created_at=clock.now(),
     )  # fmt: skip
 
 
-def claim(gateway: str, worker: str, limit: int) -> list[Claimed]:
-    """Take texts to send: the oldest of each recipient, so that nobody reads answers out of order."""
+def _had_enough(person_id: int) -> bool:
+    """Whether TEXTS_A_DAY were written to somebody since midnight."""
+    found = db.value(
+        "SELECT created_at FROM outbound_message WHERE person_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
+        person_id,
+        TEXTS_A_DAY - 1,
+    )
+    return found is not None and found >= ways.start_of_day()
+
+
+# The first of each recipient's line, by priority and number, whoever else of it may be sent later; what may have been
+# taken already stands outside the line. What is pinned to another gateway (a conversation in a terminal) holds nobody up.
+WAITING = (
+    "FROM outbound_message m WHERE m.state IN ('queued', 'unknown') AND m.priority = ? AND m.next_attempt_at <= ? "
+    "AND (m.gateway IS NULL OR m.gateway = ?) AND (m.unknown_by IS NULL OR m.unknown_by = ? OR m.resend_at <= ?) "
+    "AND NOT EXISTS (SELECT 1 FROM outbound_message s WHERE s.recipient = m.recipient AND s.state = 'sending') "
+    "AND (m.state = 'unknown' OR m.id = (SELECT e.id FROM outbound_message e WHERE e.recipient = m.recipient "
+    "AND e.state = 'queued' AND (e.gateway IS NULL OR e.gateway = ?) ORDER BY e.priority, e.id LIMIT 1)) "
+    "ORDER BY m.next_attempt_at, m.id LIMIT ?"
+)
+COLUMNS = (
+    "SELECT m.id, m.recipient, m.text, m.kind, m.attempts, m.created_at, m.segments, m.unknown_by, m.good_until, "
+    "(SELECT p.opted_out_at FROM person p WHERE p.id = m.person_id) "
+)
+
+
+def due(gateway: str, *, idempotent: bool = False) -> bool:
+    """Whether `claim` would find a text now. Takes no lock, writes nothing."""
+    return any(
+        db.rows(f"SELECT 1 {WAITING}", *_waiting(priority, gateway, idempotent), 1)
+        for priority, room in _open_classes(ways.today())
+        if room
+    )
+
+
+def claim(gateway: str, worker: str, limit: int, *, idempotent: bool = False) -> list[Claimed]:
+    """Take texts to send by a gateway: the most urgent first, one of each recipient, as many as the day's limit allows.
+
+    `idempotent`: the gateway sends a reference once, so what it may have taken is safely handed to it again.
+    """
+    taken: list[Claimed] = []
+    day = ways.today()
     with db.transaction():
-        found = db.rows(
-            "SELECT id, recipient, text, kind, attempts, created_at, CASE WHEN state = 'unknown' THEN 1 ELSE 0 END "
-            "FROM outbound_message m "
-            "WHERE state IN ('queued', 'unknown') AND next_attempt_at <= ? AND (gateway IS NULL OR gateway = ?) "
-            # What is pinned to another gateway (a conversation in a terminal) holds nobody up.
-            "AND NOT EXISTS (SELECT 1 FROM outbound_message e WHERE e.recipient = m.recipient AND e.id < m.id "
-            "AND e.state IN ('queued', 'sending') AND (e.gateway IS NULL OR e.gateway = ?)) ORDER BY id LIMIT ?"
-            + db.skip_locked(),
-            _now(),
-            gateway,
-            gateway,
-            limit,
-        )
-        for row in found:
-            db.run(
-                "UPDATE outbound_message SET state = 'sending', claimed_by = ?, attempts = attempts + 1 WHERE id = ?",
-                worker,
-                row[0],
-            )
-        return [Claimed(*row) for row in found]
+        spent = 0
+        for priority, room in _open_classes(day):
+            wanted = min(limit - len(taken), room - spent)
+            if wanted <= 0:
+                continue
+            query = COLUMNS + WAITING + db.skip_locked()
+            found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
+            for row in found:
+                message = Claimed(worker, day, _now(), *row)
+                if message.recipient in {one.recipient for one in taken}:
+                    continue  # two that stand outside the line: one at a time
+                if _take(message):
+                    taken.append(message)
+                    spent += message.segments
+        if spent:
+            ways.spend(day, spent)
+    return taken
+
+
+def _open_classes(day: str) -> list[tuple[int, int]]:
+    """The priorities that may be sent now, most urgent first, and how many segments of each."""
+    asked_for, rest = ways.left(day)
+    limits = {LAST: NEVER, ANSWER: asked_for, OFFER: rest, NOTICE: rest}
+    kinds = ASKED_FOR if ways.is_quiet(clock.now()) else tuple(PRIORITIES)
+    return [(PRIORITIES[kind], limits[kind]) for kind in kinds]
+
+
+def _waiting(priority: int, gateway: str, idempotent: bool) -> tuple[object, ...]:
+    """The parameters of WAITING, but for the last."""
+    now = _now()
+    return priority, now, gateway, gateway if idempotent else None, now, gateway
+
+
+def _take(message: Claimed) -> bool:
+    """Mark a text as in hand; False when nobody is to read it any more, for which its reason says why."""
+    reason = (
+        "opted_out" if message.opted_out_at and message.kind != LAST  # STOP came while it was neither waiting nor sent
+        else "forgotten" if not message.recipient
+        else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
+        else ""
+    )  # fmt: skip
+    db.run(
+        "UPDATE outbound_message SET state = ?, claimed_by = ?, reason = ?, attempts = attempts + 1 WHERE id = ?",
+        "cancelled" if reason else "sending",
+        None if reason else message.worker,
+        reason,
+        message.id,
+    )
+    return not reason
 
 
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
     """The provider took it. A receipt that came first counts now."""
     db.run(
-        "UPDATE outbound_message SET state = 'sent', gateway = ?, provider_id = ?, cost = ?, sent_at = ?, "
-        "claimed_by = NULL, reason = '' WHERE id = ?",
+        "UPDATE outbound_message SET state = CASE WHEN state IN ('delivered', 'failed') THEN state ELSE 'sent' END, "
+        "gateway = ?, provider_id = ?, cost = ?, sent_at = ?, claimed_by = NULL, unknown_by = NULL, reason = '' WHERE id = ?",
         gateway,
         provider_id,
         cost,
@@ -305,34 +408,55 @@ def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str 
             _apply_receipt(gateway, provider_id, status, reason)
 
 
-def mark_for_retry(message_id: int, reason: str, seconds: float) -> None:
-    """The provider did not take it: try again in `seconds`."""
-    db.run(
-        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'queued' END, "
-        "claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
-        reason,
-        _now() + int(seconds * 1000),
-        message_id,
-    )
+# What comes back from a gateway counts while the text is still in that worker's hand: not when a receipt was faster, nor
+# when the worker was taken for dead and another has it.
+IN_HAND = "WHERE id = ? AND state = 'sending' AND claimed_by = ?"
 
 
-def mark_unknown(message: Claimed, reason: str) -> None:
-    """The provider may have taken it. What somebody asked for is sent once more after two minutes, the rest is not."""
-    once_more = message.kind != NOTICE and not message.was_unknown
-    again = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else NEVER
+def mark_for_retry(message: Claimed, reason: str, seconds: float) -> None:
+    """The provider did not take it: try again in `seconds`, and what stands behind it in the recipient's line after it."""
+    again = _now() + int(seconds * 1000) if seconds else 0
     db.run(
-        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'unknown' END, "
-        "claimed_by = NULL, reason = ?, next_attempt_at = ? WHERE id = ?",
+        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' WHEN unknown_by IS NULL THEN 'queued' "
+        f"ELSE 'unknown' END, claimed_by = NULL, reason = ?, next_attempt_at = ? {IN_HAND}",
         reason,
         again,
         message.id,
+        message.worker,
+    )
+    db.run(
+        "UPDATE outbound_message SET next_attempt_at = ? WHERE recipient = ? AND state = 'queued' AND priority >= ? "
+        "AND next_attempt_at < ?",
+        again,
+        message.recipient,
+        PRIORITIES[message.kind],
+        again,
     )
 
 
-def mark_failed(message_id: int, reason: str) -> None:
+def mark_unknown(message: Claimed, gateway: str, reason: str, *, seconds: float | None = None) -> None:
+    """The gateway may have taken it. What somebody asked for is sent once more after two minutes, the rest is not.
+
+    With `seconds` the gateway is idempotent: it is handed the text again then, and again until it says what became of it.
+    """
+    once_more = message.kind in ASKED_FOR and message.unknown_by is None
+    resend_at = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else None
+    again = _now() + int(seconds * 1000) if seconds is not None else resend_at or NEVER
+    db.run(
+        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'unknown' END, claimed_by = NULL, "
+        "reason = ?, next_attempt_at = ?, unknown_by = ?, resend_at = "
+        f"CASE WHEN unknown_by = ? THEN COALESCE(resend_at, ?) ELSE ? END {IN_HAND}",
+        reason, again, gateway, gateway if seconds is not None else None, resend_at, resend_at, message.id, message.worker,
+    )  # fmt: skip
+
+
+def mark_failed(message: Claimed, reason: str) -> None:
     """The provider refused it for good, or it is too old to make sense."""
     db.run(
-        "UPDATE outbound_message SET state = 'failed', claimed_by = NULL, reason = ? WHERE id = ?", reason, message_id
+        f"UPDATE outbound_message SET state = 'failed', claimed_by = NULL, reason = ? {IN_HAND}",
+        reason,
+        message.id,
+        message.worker,
     )
 
 
@@ -361,13 +485,43 @@ def give_back(worker: str) -> int:
     """Queue again what a worker that died had claimed (an answer may arrive twice, never not at all); how many."""
     with db.transaction():
         return db.run(
-            f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'queued' END, "
-            "claimed_by = NULL, reason = 'worker_died', next_attempt_at = 0 WHERE state = 'sending' AND claimed_by = ?",
+            f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' WHEN unknown_by IS NULL "
+            "THEN 'queued' ELSE 'unknown' END, claimed_by = NULL, reason = 'worker_died', next_attempt_at = 0 "
+            "WHERE state = 'sending' AND claimed_by = ?",
             worker,
         )
 
 
+gateways = ways.gateways  # who reads messages also asks how they go
+
+
+def waiting() -> dict[str, int]:
+    """How many texts of each kind are to be sent."""
+    found = dict(
+        db.rows("SELECT kind, COUNT(*) FROM outbound_message WHERE state IN ('queued', 'sending') GROUP BY kind")
+    )
+    return {kind: found.get(kind, 0) for kind in PRIORITIES}
+
+
+def longest_wait() -> int:
+    """Milliseconds for which the oldest answer has waited; 0 when none does."""
+    oldest = db.value(
+        "SELECT MIN(created_at) FROM outbound_message WHERE state IN ('queued', 'unknown') AND priority <= ? "
+        "AND state = 'queued' AND gateway IS NULL",
+        PRIORITIES[ANSWER],
+    )
+    return max(0, _now() - oldest) if oldest else 0
+
+
+def not_handled() -> int:
+    """How many messages could not be handled."""
+    return int(db.value("SELECT COUNT(*) FROM inbound_message WHERE state = 'failed'"))
+
+
 # --- receipts ---------------------------------------------------------------------------------------------------------
+REFERENCE = re.compile(r"([0-9]{1,18})-([0-9a-f]{1,14})(?:-[0-9a-f]+)?")  # `Claimed.reference`, and what a gateway adds
+
+
 def store_receipt(gateway: str, receipt: Receipt) -> None:
     """Keep a receipt and apply it. Repeats, late ones and unknown statuses change nothing that is settled."""
     with db.transaction():
@@ -380,15 +534,25 @@ def store_receipt(gateway: str, receipt: Receipt) -> None:
 
 def _apply_receipt(gateway: str, provider_id: str, status: str, reason: str) -> None:
     """Statuses only move forward: sent -> delivered or failed; nothing comes back from those two."""
-    if status in ("delivered", "failed"):
+    if status not in ("delivered", "failed"):
+        return
+    settled = db.run(
+        "UPDATE outbound_message SET state = ?, reason = ? WHERE gateway = ? AND provider_id = ? AND state = 'sent'",
+        status,
+        reason,
+        gateway,
+        provider_id,
+    )
+    ours = REFERENCE.fullmatch(provider_id)
+    if not settled and ours:
+        # The gateway goes by our reference, and it is not noted there that this one sent the text: its answer was lost,
+        # the text waits to be sent again, or another gateway has sent it. If it arrived, it arrived.
         db.run(
-            "UPDATE outbound_message SET state = ?, reason = ? WHERE gateway = ? AND provider_id = ? "
-            "AND state IN ('sent', 'unknown')",
-            status,
-            reason,
-            gateway,
-            provider_id,
-        )
+            "UPDATE outbound_message SET state = ?, reason = ?, claimed_by = NULL WHERE id = ? AND created_at = ? "
+            "AND ((? = 'delivered' AND state IN ('queued', 'sending', 'unknown', 'sent')) "
+            "OR (state = 'unknown' AND unknown_by = ?))",
+            status, reason, int(ours[1]), int(ours[2], 16), status, gateway,
+        )  # fmt: skip
 
 
 class GatewayInbox:

@@ -1,23 +1,29 @@
 """From rows to requests: notices become texts, texts are claimed, sent by a gateway and marked.
 
-The row is the truth. One text at a time is in the hands of a recipient, so answers arrive in order. What the provider
-refuses for now waits with back-off; while it is down, one text at a time tries the way.
+The row is the truth. One text at a time is in the hands of a recipient, so answers arrive in order. What a gateway refuses
+for now waits with back-off. While it is down the next one sends, and one text at a time tries the way back (`ways`).
 """
 
 from __future__ import annotations
 
 import logging
-import random
 import threading
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 from circular import clock, db, notices, people, settings
-from sms import conversation, messages, replies, screens
+from sms import conversation, messages, replies, screens, ways
 from sms.conversation import Quantity
 from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retry, Unknown
 
-LONGEST_PAUSE = 60.0  # seconds between two tries while a provider is down
-ASKED = ("reserved", "sign_in")  # notices that somebody waits for
+# What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
+KINDS = {
+    **dict.fromkeys(("reserved", "picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
+    "offer": messages.OFFER,
+}
+HANDS = 16  # texts in the hands of a gateway at once: at half a second each, 32 a second
+FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0  # seconds before a number that the provider does not reach is tried again
 log = logging.getLogger(__name__)
 
 
@@ -42,8 +48,11 @@ def _tell(notice: notices.Untold) -> None:
     person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
     if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
-        kind = messages.ANSWER if notice.kind in ASKED else messages.NOTICE
-        messages.queue(notice.person_id, person[0], _words(notice, language), kind, language, notice_id=notice.id)
+        kind = KINDS.get(notice.kind, messages.NOTICE)
+        messages.queue(
+            notice.person_id, person[0], _words(notice, language), kind, language,
+            notice_id=notice.id, good_until=notice.facts.get("expires_at"),
+        )  # fmt: skip
 
 
 def _words(notice: notices.Untold, language: str) -> str:
@@ -57,79 +66,182 @@ def _words(notice: notices.Untold, language: str) -> str:
 
 
 # --- texts into requests ----------------------------------------------------------------------------------------------
-class Sender:
-    """Sends what waits, several texts at a time, each recipient's in order. `tick` never blocks on the provider."""
+class Flight(NamedTuple):
+    """A text on its way by a gateway. `tries` the way back: the gateway was failing."""
 
-    def __init__(self, gateway: Gateway, worker: str, wake: threading.Event, hands: int = 4) -> None:
+    gateway: Gateway
+    message: messages.Claimed
+    tries: bool
+
+
+class Sender:
+    """Sends what waits, several texts at a time, each recipient's in order. `tick` never blocks on a provider.
+
+    `gateway` sends; `fallbacks` take over, in this order, while it is down.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        worker: str,
+        wake: threading.Event,
+        hands: int = HANDS,
+        fallbacks: Sequence[Gateway] = (),
+    ) -> None:
         self.gateway = gateway
         self.worker = worker
+        self._order = (gateway, *fallbacks)
         self._wake = wake
         self._hands = hands
-        self._pool = ThreadPoolExecutor(hands, thread_name_prefix="sms")
-        self._flying: dict[Future[Outcome], messages.Claimed] = {}
-        self._failures = 0  # in a row: how long to wait, no more; what waits is in the rows
-        self._paused_until = clock.now()
+        self._pool = ThreadPoolExecutor(hands + len(fallbacks), thread_name_prefix="sms")
+        self._flying: dict[Future[Outcome], Flight] = {}
+        self._known = False
 
     @property
     def busy(self) -> bool:
-        """True while a text is in the provider's hands."""
+        """True while a text is in a provider's hands."""
         return bool(self._flying)
 
     def tick(self) -> int:
-        """Mark what came back and claim more; how many texts were claimed or marked."""
+        """Mark what came back and claim more, in one transaction; how many texts were claimed or marked."""
+        if not self._known:
+            ways.register([gateway.name for gateway in self._order])
+            self._known = True
         done = [future for future in self._flying if future.done()]
-        if done:
-            with db.transaction():
-                for future in done:
-                    self._settle(self._flying[future], _outcome(future))
-            for future in done:  # only now: had the marks been lost, the next round would make them again
-                del self._flying[future]
-        free = self._hands - len(self._flying)
-        if self._failures:
-            free = 0 if self._flying or clock.now() < self._paused_until else 1
-        claimed = messages.claim(self.gateway.name, self.worker, free) if free else []
-        for message in claimed:
-            future = self._pool.submit(self.gateway.send, Outgoing(str(message.id), message.recipient, message.text))
-            self._flying[future] = message
+        if not done and not self._anything():
+            return 0  # nobody's turn is taken and nothing is written while there is nothing to do
+        with db.transaction():
+            ways.take_turn(self.gateway.name)
+            self._settle([(self._flying[future], _outcome(future)) for future in done])
+            claimed = self._claim(done)
+        for future in done:  # only now: had the marks been lost, the next round would make them again
+            del self._flying[future]
+        for flight in claimed:
+            future = self._pool.submit(_send, flight)
+            self._flying[future] = flight
             future.add_done_callback(lambda _future: self._wake.set())
         return len(done) + len(claimed)
 
     def close(self) -> None:
         """Wait for what is in flight and mark it."""
         self._pool.shutdown(wait=True)
-        with db.transaction():
-            for future, message in self._flying.items():
-                self._settle(message, _outcome(future))
+        if self._flying:
+            with db.transaction():
+                ways.take_turn(self.gateway.name)
+                self._settle([(flight, _outcome(future)) for future, flight in self._flying.items()])
         self._flying.clear()
 
-    def _settle(self, message: messages.Claimed, outcome: Outcome) -> None:
-        age_ms = db.to_ms(clock.now()) - message.created_at
-        if isinstance(outcome, Accepted):
-            messages.mark_sent(message.id, self.gateway.name, outcome.provider_id, outcome.cost)
-        elif isinstance(outcome, Unknown):
-            messages.mark_unknown(message, outcome.reason)
-        elif isinstance(outcome, Failed) or age_ms > messages.GIVE_UP_AFTER.total_seconds() * 1000:
-            messages.mark_failed(message.id, outcome.reason)
-            if isinstance(outcome, Failed) and outcome.opt_out:
-                people.opt_out_phone(message.recipient)
-        else:
-            log.warning("%s: %s; trying again", self.gateway.name, outcome.reason)
-            if outcome.everybody:
-                self._pause(outcome)
-                messages.mark_for_retry(message.id, outcome.reason, _seconds(outcome, self._failures))
+    # --- claiming -----------------------------------------------------------------------------------------------------
+    def _open(self, landed: Sequence[Future[Outcome]] = ()) -> Iterator[tuple[Gateway, int, ways.State]]:
+        """The gateways that may be handed a text now, and how many: the first that works, and whatever stands before it
+        and is down, when its time to be tried has come.
+        """
+        now = db.to_ms(clock.now())
+        states = ways.read()
+        for gateway in self._order:
+            state = states.get(gateway.name, ways.State())
+            flying = sum(one.gateway is gateway for future, one in self._flying.items() if future not in landed)
+            room = ways.places(state.next_at, now, gateway.capabilities.messages_per_second)
+            if not state.failures:
+                yield gateway, min(self._hands - flying, room), state
                 return
-            messages.mark_for_retry(message.id, outcome.reason, _seconds(outcome, message.attempts + 1))
-        self._failures = 0
+            if not flying and ways.may_try(state, now):
+                yield gateway, min(1, room), state
+            if state.down_since is None:
+                return  # it may have been a moment's trouble: nobody else is asked yet
 
-    def _pause(self, outcome: Retry) -> None:
-        self._failures += 1
-        self._paused_until = clock.later(_seconds(outcome, self._failures))
+    def _anything(self) -> bool:
+        return any(room > 0 and messages.due(way.name, idempotent=_once(way)) for way, room, _ in self._open())
+
+    def _claim(self, landed: Sequence[Future[Outcome]]) -> list[Flight]:
+        claimed: list[Flight] = []
+        for gateway, room, state in list(self._open(landed)):
+            found = messages.claim(gateway.name, self.worker, room, idempotent=_once(gateway)) if room > 0 else []
+            if found:
+                per_second = gateway.capabilities.messages_per_second
+                ways.hand_over(gateway.name, ways.after(state.next_at, found[0].claimed_at, per_second, len(found)))
+                if state.failures:
+                    ways.trying(gateway.name)
+            claimed += [Flight(gateway, message, bool(state.failures)) for message in found]
+        return claimed
+
+    # --- marking ------------------------------------------------------------------------------------------------------
+    def _settle(self, landed: Sequence[tuple[Flight, Outcome]]) -> None:
+        """Mark the texts that came back, and what their gateways are worth."""
+        before = ways.read()
+        for gateway in self._order:
+            own = [(flight, outcome) for flight, outcome in landed if flight.gateway is gateway]
+            bad = [(flight, outcome) for flight, outcome in own if _blames(outcome)]
+            if len(bad) < len(own):
+                ways.works(gateway.name)
+            elif bad:
+                flight, outcome = bad[0]
+                _blame(gateway.name, flight.message.claimed_at, outcome, beside=self._another(gateway, before))
+        after = ways.read()
+        for flight, outcome in landed:
+            down = after[flight.gateway.name].down_since is not None
+            self._mark(flight, outcome, elsewhere=down and self._another(flight.gateway, after))
+
+    def _another(self, gateway: Gateway, states: dict[str, ways.State]) -> bool:
+        """Whether a gateway other than this one works."""
+        return any(other is not gateway and not states[other.name].failures for other in self._order)
+
+    def _mark(self, flight: Flight, outcome: Outcome, *, elsewhere: bool) -> None:
+        """Mark one text. `elsewhere`: another gateway sends now, so that what this one did not take need not wait."""
+        gateway, message, _ = flight
+        tries = message.attempts + 1
+        if isinstance(outcome, Accepted):
+            messages.mark_sent(message.id, gateway.name, outcome.provider_id, outcome.cost)
+            return
+        if isinstance(outcome, Unknown):
+            again = ways.pause(tries, ways.LONGEST_PAUSE) if _once(gateway) else None
+            messages.mark_unknown(message, gateway.name, outcome.reason, seconds=again)
+            return
+        ways.refund(message.day, message.segments)
+        if isinstance(outcome, Failed):
+            messages.mark_failed(message, outcome.reason)
+            if outcome.opt_out:
+                people.opt_out_phone(message.recipient)
+            return
+        age = clock.now() - db.from_ms(message.created_at)
+        if age > (messages.OUTAGE_GIVE_UP_AFTER if outcome.everybody else messages.GIVE_UP_AFTER):
+            messages.mark_failed(message, outcome.reason)
+            return
+        log.warning("%s: %s; trying again", gateway.name, outcome.reason)
+        if outcome.everybody:
+            wait = 0.0 if elsewhere else ways.pause(tries, ways.LONGEST_PAUSE)
+        else:
+            wait = outcome.after or ways.pause(tries, LONGEST_WAIT, FIRST_WAIT)
+        messages.mark_for_retry(message, outcome.reason, wait)
 
 
-def _seconds(outcome: Retry, failures: int) -> float:
-    """1, 2, 4… up to LONGEST_PAUSE with a little chance in it, so that processes do not knock together."""
-    wait = outcome.after if outcome.after is not None else min(LONGEST_PAUSE, 2.0 ** min(failures - 1, 10))
-    return wait * random.uniform(0.8, 1.2)  # noqa: S311 - spreads tries, guards nothing
+def _once(gateway: Gateway) -> bool:
+    """Whether a gateway sends a reference once, however often it is handed over."""
+    return gateway.capabilities.idempotent_id
+
+
+def _blames(outcome: Outcome) -> bool:
+    """Whether an outcome speaks against the gateway: no other text would have passed, or nobody knows."""
+    return isinstance(outcome, Unknown) or (isinstance(outcome, Retry) and outcome.everybody)
+
+
+def _blame(gateway: str, since: int, outcome: Outcome, *, beside: bool) -> None:
+    assert isinstance(outcome, Retry | Unknown)
+    wait = outcome.after if isinstance(outcome, Retry) else None
+    ways.fails(gateway, outcome.reason, since, wait=wait, taken=isinstance(outcome, Unknown), beside=beside)
+
+
+def _send(flight: Flight) -> Outcome:
+    """Hand a text over. A gateway that was failing is first asked how it is: where it can tell, no text is risked."""
+    if flight.tries:
+        try:
+            wrong = flight.gateway.health()
+        except Exception as error:  # it answers nothing else either, and nothing was sent
+            wrong = type(error).__name__
+        if wrong:
+            return Retry(wrong)
+    message = flight.message
+    return flight.gateway.send(Outgoing(message.reference, message.recipient, message.text))
 
 
 def _outcome(future: Future[Outcome]) -> Outcome:

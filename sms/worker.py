@@ -10,7 +10,7 @@ import threading
 import time
 
 from circular import clock, db, idempotency, limits, personal, reservations, settings
-from sms import gateways, inbox, messages, outbox, ussd
+from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
@@ -33,10 +33,9 @@ class Worker:
         self._name_checked_at = 0.0
         self._collected_at = 0.0
         self._out_of_reach: set[str] = set()
-        chosen = settings.get()
-        order = dict.fromkeys((chosen.sms_gateway, *chosen.sms_fallback_gateways))
-        self._gateways = [gateways.build(chosen, name) for name in order]
-        self.sender = outbox.Sender(self._gateways[0], self._lock.name, wake)
+        self._gateways = [gateways.build(settings.get(), name) for name in ways.order()]
+        first, *others = self._gateways
+        self.sender = outbox.Sender(first, self._lock.name, wake, fallbacks=others)
 
     def run(self) -> None:
         """Work until `stop`; whatever breaks is logged, the connection is opened again, and work goes on."""

@@ -37,7 +37,9 @@ class Server:
         self.folder.chmod(0o755)
         # In memory where the machine offers it: databases are made by the hundred and kept by nobody.
         memory = pathlib.Path("/dev/shm")
-        self.data = pathlib.Path(tempfile.mkdtemp(prefix="circular-pg-", dir=memory if memory.is_dir() else self.folder))
+        self.data = pathlib.Path(
+            tempfile.mkdtemp(prefix="circular-pg-", dir=memory if memory.is_dir() else self.folder)
+        )
         self.data.chmod(0o755)
         if self._user:
             shutil.chown(self.data, self._user)

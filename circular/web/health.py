@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
 from circular import db
 
@@ -20,15 +20,17 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz")
 def readyz() -> Response:
-    """The database answers and its tables are up to date."""
+    """The database answers and its tables are up to date. What else is wrong is said in more lines: the site works."""
     try:
         db.value("SELECT 1")
-        pending = db.pending_migrations()
+        if db.pending_migrations():
+            return _say("migrations are pending: run `flask migrate`", 503)
+        alarms = [alarm for look in current_app.config["ALARMS"] for alarm in look()]
     except Exception as error:  # whatever it is, the answer is that it cannot work
         log.warning("not ready: %s", type(error).__name__)
         db.drop_broken_connection(error)  # the next time asks by another one
         return _say("the database does not answer", 503)
-    return _say("migrations are pending: run `flask migrate`", 503) if pending else _say("ok", 200)
+    return _say("\n".join(["ok", *(f"{alarm.subject}: {alarm.text}" for alarm in alarms)]), 200)
 
 
 def _say(text: str, status: int) -> Response:

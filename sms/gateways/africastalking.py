@@ -48,9 +48,9 @@ class AfricasTalking(FormGateway):
     """
 
     name = "africastalking"
-    # The provider documents no rate: 10 is a courtesy.
+    # The provider documents no rate: 100 is a courtesy.
     capabilities = Capabilities(
-        needs_internet=True, receipts=True, idempotent_id=False, messages_per_second=10.0, ussd=True
+        needs_internet=True, receipts=True, idempotent_id=False, messages_per_second=100.0, ussd=True
     )
 
     def __init__(

@@ -34,6 +34,13 @@ class Provider(FakeAfricasTalking):
         return taken
 
 
+@pytest.fixture(autouse=True)
+def _a_working_day() -> Iterator[None]:
+    """A Tuesday, ten in the morning in Martinique: nothing waits for better hours unless a test says so."""
+    with time_machine.travel(datetime(2026, 11, 24, 14, tzinfo=UTC), tick=True):
+        yield
+
+
 @pytest.fixture
 def provider() -> Iterator[Provider]:
     with Provider() as running:
@@ -293,9 +300,9 @@ def test_stop_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Pos
     said = text(client, "STOP")
 
     if how == "retry":
-        messages.mark_for_retry(claimed.id, "500", 0)
+        messages.mark_for_retry(claimed, "500", 0)
     elif how == "unknown":
-        messages.mark_unknown(claimed, "timeout")
+        messages.mark_unknown(claimed, "africastalking", "timeout")
     else:
         messages.give_back("worker-5")
 
