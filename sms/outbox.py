@@ -10,13 +10,12 @@ import logging
 import random
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 from circular import clock, db, notices, people, settings
-from sms import conversation, messages, replies, screens
-from sms.conversation import Quantity
+from sms import messages, replies, screens
 from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retry, Unknown
 
+ASKING = ("offer",)  # notices that OUI and NON answer: whatever was asked before is not what they mean
 LONGEST_PAUSE = 60.0  # seconds between two tries while a provider is down
 ASKED = ("reserved", "sign_in")  # notices that somebody waits for
 log = logging.getLogger(__name__)
@@ -44,16 +43,13 @@ def _tell(notice: notices.Untold) -> None:
     if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
         kind = messages.ANSWER if notice.kind in ASKED else messages.NOTICE
+        if notice.kind in ASKING:
+            messages.close_question(notice.person_id)
         messages.queue(notice.person_id, person[0], _words(notice, language), kind, language, notice_id=notice.id)
 
 
 def _words(notice: notices.Untold, language: str) -> str:
-    facts: dict[str, Any] = dict(notice.facts)
-    if notice.kind == "reserved":
-        facts = dict(conversation.reservation_facts(facts))
-    elif "quantity" in facts:
-        facts["quantity"] = Quantity(facts["quantity"], facts["unit"])
-    return replies.render(notice.kind, language, **screens.said(facts, language))
+    return replies.render(notice.kind, language, **screens.said(screens.of_notice(notice.facts), language))
 
 
 # --- texts into requests ----------------------------------------------------------------------------------------------

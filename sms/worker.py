@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from circular import db, idempotency, limits, reservations, settings
+from circular import alerts, db, idempotency, limits, reservations, settings, waitlist
 from sms import gateways, inbox, messages, outbox
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
@@ -80,8 +80,8 @@ class Worker:
 
 
 def chores(own_name: str) -> int:
-    """What no request waits for: lapsed holds, texts in the hands of the dead, old counters and answers."""
-    done = reservations.expire()
+    """What no request waits for: lapsed holds and offers, reminders, alerts, texts in the hands of the dead, old counters."""
+    done = reservations.expire() + reservations.remind() + waitlist.sweep() + alerts.sweep()
     for name in messages.claimants() - {own_name}:
         other = db.ProcessLock(name)
         if other.acquire():
