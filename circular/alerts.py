@@ -153,7 +153,9 @@ def _match(fresh: Iterable[tuple[int, str]]) -> None:
         for token in words:
             holders[token].append(listing_id)
     marks = ", ".join("?" * LOOKED_UP)
-    query = f"SELECT id, token, tokens FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ? ORDER BY id"
+    query = (
+        f"SELECT id, token, tokens FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ? ORDER BY id"
+    )
     for some in _chunks(sorted(holders)):
         for alert_id, token, tokens in db.rows(query, *some, _now()):
             wanted = set(tokens.split())
@@ -176,7 +178,9 @@ def _tell(limit: int) -> int:
         return 0
     today = clock.local(now, chosen.timezone).date().isoformat()
     told: set[int] = set()
-    for alert in _select("hit_id IS NOT NULL AND told_on < ? AND ends_at > ? ORDER BY id LIMIT ?", today, _now(), limit):
+    for alert in _select(
+        "hit_id IS NOT NULL AND told_on < ? AND ends_at > ? ORDER BY id LIMIT ?", today, _now(), limit
+    ):
         if alert["person_id"] in told:  # their other alert waits for tomorrow
             continue
         listing = _found(alert)

@@ -221,7 +221,9 @@ def _lock_offer(person_id: int) -> dict[str, Any] | None:
 
 def _refuse_late(person_id: int) -> None:
     """Raises: Refusal("offer_lapsed") when the last thing that came of a person's waiting is that an offer lapsed."""
-    last = _select("w.person_id = ? AND w.offered_at IS NOT NULL ORDER BY w.offered_at DESC, w.id DESC LIMIT 1", person_id)
+    last = _select(
+        "w.person_id = ? AND w.offered_at IS NOT NULL ORDER BY w.offered_at DESC, w.id DESC LIMIT 1", person_id
+    )
     for offer in last:
         lapsed = offer["state"] in ("offered", "lapsed")  # `offered`: nobody has noted it yet
         if lapsed and offer["offer_expires_at"] > _now() - LATE:
@@ -268,7 +270,10 @@ def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
 
 
 def _serve(listing_id: int, code: str) -> None:
-    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open. With the listing's lock."""
+    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open.
+
+    Called with the listing's lock.
+    """
     listing = catalog.get(code, TOWN)
     if _is_over(listing):
         _close(listing)

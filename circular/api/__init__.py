@@ -14,7 +14,7 @@ from flask import Blueprint, Flask, Response, render_template, request, send_fro
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 
-from circular.api import auth, listings, places, problems, projects, reservations, schemas
+from circular.api import alerts, auth, listings, places, problems, projects, reservations, schemas, waitlist
 from circular.errors import Refusal
 
 PREFIX = "/api/v1"
@@ -57,7 +57,8 @@ def init_app(app: Flask) -> None:
     api = _Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (
-        listings.blueprint, reservations.blueprint, projects.blueprint, places.blueprint, places.sites, places.lists,
+        listings.blueprint, reservations.blueprint, waitlist.blueprint, alerts.blueprint, projects.blueprint,
+        places.blueprint, places.sites, places.lists,
     ):  # fmt: skip
         blueprint.before_request(_check_body)
         api.register_blueprint(blueprint, url_prefix=f"{PREFIX}{blueprint.url_prefix or ''}")
