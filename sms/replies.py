@@ -43,7 +43,7 @@ def render_list(
     /,
     **facts: object,
 ) -> str:
-    """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left.
+    """The text `key` around one `line_key` for each of the first LINES rows; their titles (or words) share the room that is left.
 
     Raises: KeyError as `render` does.
     """
@@ -52,12 +52,13 @@ def render_list(
     if "words" in around:
         around["words"] = _cut(around["words"], LONGEST_WORDS)
     shown = [_readable(line, language, row) for row in rows[:LINES]]
-    bare = "\n".join(line.format_map({**row, "title": ""}) for row in shown)
+    name = "title" if "title" in _names(line) else "words"
+    bare = "\n".join(line.format_map({**row, name: ""}) for row in shown)
     spare = room - length(frame.format_map({**around, "lines": bare}))
     # The shortest title takes what it needs, the others share the rest.
-    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row["title"])), strict=True):
-        row["title"] = _cut(row["title"], max(0, spare // left))
-        spare -= length(row["title"])
+    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row[name])), strict=True):
+        row[name] = _cut(row[name], max(0, spare // left))
+        spare -= length(row[name])
     return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)}, room)
 
 
