@@ -98,6 +98,12 @@ class Listing(db.Table):
     updated_at = db.UtcDateTimeField()
 
 
+class FreshListing(db.Table):
+    """A listing that was published and that no saved search has looked at yet (alerts.py takes them from here)."""
+
+    listing_id = BigIntegerField(primary_key=True)
+
+
 # --- availability -----------------------------------------------------------------------------------------------------
 # A live reservation: prepared, or held and not yet lapsed. A lapsed hold stops counting by itself (the parameter is the
 # present in milliseconds), so no timer is needed for correctness.
@@ -105,6 +111,15 @@ LIVE = "r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_a
 RESERVED = (
     f"CAST(COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0) AS BIGINT)"
 )
+FREE = f"(l.quantity - {RESERVED})"
+# What is free goes to those who wait for it (waitlist.py) before anybody else, as far as there is enough for each of them:
+# it is kept for them as soon as it is free, whenever the offer is written. A live offer is kept until it is ended.
+QUEUED = "w.state IN ('waiting', 'offered')"
+KEPT = (
+    f"CAST(COALESCE((SELECT SUM(w.quantity) FROM waiting w WHERE w.listing_id = l.id AND {QUEUED} "
+    f"AND (w.state = 'offered' OR w.quantity <= {FREE})), 0) AS BIGINT)"
+)
+AVAILABLE = f"({FREE} - {KEPT})"  # to anybody; its parameters: the present, twice
 
 LATITUDE = "COALESCE(l.latitude, s.latitude, p.latitude)"
 LONGITUDE = "COALESCE(l.longitude, s.longitude, p.longitude)"
@@ -335,6 +350,60 @@ def count(query: Query, page: Page, most: int = 99) -> str:
     return str(found) if found <= most else f"{most}+"
 
 
+def tokens(query: Query) -> list[str]:
+    """What a listing must hold to match a query exactly: its words, and one token for each facet.
+
+    Nothing when no word and no facet is asked for, or a name made of signs alone, which nothing has.
+    """
+    words = search.words(query.q)
+    return [] if query.q.strip() and not words else [*words, *_facets(query)]
+
+
+def frequency(token: str, most: int = 1000) -> int:
+    """How many published listings hold a word or a facet's token, counted up to `most`."""
+    found = 0
+    for in_title in (True, False):
+        match = search.match([token], [], search.EXACT, in_title)
+        sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
+        found += db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most - found)
+    return found
+
+
+def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
+    """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
+    words = search.words(query.q)
+    for condition, order in (("=", "ASC"), (">", "DESC")):
+        best: dict[str, Any] | None = None
+        for in_title in (True, False) if words else (True,):
+            match = search.match(words, _facets(query), search.EXACT, in_title)
+            narrowed = match._replace(
+                condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
+            )
+            sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None)
+            now = db.to_ms(clock.now())
+            found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
+            if found and (best is None or found[0]["id"] > best["id"]):
+                best = found[0]
+        if best is not None:
+            return _facts([best])[0]
+    return None
+
+
+def take_fresh(limit: int) -> list[tuple[int, str]]:
+    """Listings published since they were last taken, the first `limit`: their ids and all their words, each once.
+
+    Call inside a transaction, one at a time. What was taken off the catalogue meanwhile is passed over.
+    """
+    taken = db.rows(
+        "DELETE FROM fresh_listing WHERE listing_id IN (SELECT listing_id FROM fresh_listing ORDER BY listing_id LIMIT ?) "
+        "RETURNING listing_id",
+        limit,
+    )
+    words = "SELECT title_terms || ' ' || terms FROM listing WHERE id = ? AND status = 'published'"
+    found = [(int(row[0]), db.value(words, row[0])) for row in sorted(taken)]
+    return [(listing_id, held) for listing_id, held in found if held is not None]
+
+
 def _facets(query: Query) -> list[str]:
     facets = []
     for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):
@@ -346,9 +415,9 @@ def _facets(query: Query) -> list[str]:
 
 
 def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_title: bool) -> list[dict[str, Any]]:
-    sql, params = _statement(f"{COLUMNS}, l.quantity - {RESERVED} AS available", match, query, after)
+    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, query, after)
     now = db.to_ms(clock.now())
-    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, *params, limit), in_title)
+    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), in_title)
 
 
 def _statement(columns: str, match: search.Match, query: Query, after: int | None) -> tuple[str, list[object]]:
@@ -359,8 +428,8 @@ def _statement(columns: str, match: search.Match, query: Query, after: int | Non
         conditions.append(f"{match.order} < ?")
         params.append(after)
     if query.min_quantity:
-        conditions.append(f"l.quantity - {RESERVED} >= ?")
-        params += [now, query.min_quantity]
+        conditions.append(f"{AVAILABLE} >= ?")
+        params += [now, now, query.min_quantity]
     if query.available_on is not None:
         conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
         conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
@@ -400,12 +469,27 @@ def get(code: str, actor: Actor | None = None) -> dict[str, Any]:
 
 
 def _get(code: str) -> dict[str, Any] | None:
+    now = db.to_ms(clock.now())
     found = db.dicts(
-        f"SELECT {COLUMNS}, l.quantity - {RESERVED} AS available FROM listing l {JOINS} WHERE l.code = ?",
-        db.to_ms(clock.now()),
-        code,
+        f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} WHERE l.code = ?", now, now, code
     )
     return _facts(found)[0] if found else None
+
+
+def free(listing_id: int) -> int:
+    """Thousandths of a listing that nobody has reserved: for those who wait first, then for anybody."""
+    return int(db.value(f"SELECT {FREE} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id) or 0)
+
+
+def offered_to(listing_id: int, person_id: int) -> int:
+    """Thousandths of a listing that are offered at this moment to a person who waited: nobody else can have them."""
+    now = db.to_ms(clock.now())
+    offered = db.value(
+        "SELECT quantity FROM waiting WHERE listing_id = ? AND person_id = ? AND state = 'offered' "
+        "AND offer_expires_at > ?",
+        listing_id, person_id, now,
+    )  # fmt: skip
+    return 0 if offered is None else max(0, min(offered, free(listing_id)))
 
 
 def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
@@ -660,13 +744,16 @@ def _place_terms(place_id: int) -> list[str]:
     return [*analyse(f"{name} {commune or ''}"), search.facet("p", place_id), search.facet("m", insee or "")]
 
 
+_Change = tuple[int, tuple[str, str] | None, tuple[str, str]]  # listing, its words in the index before and after
+
+
 # --- many at once -----------------------------------------------------------------------------------------------------
 @dataclass
 class _Bulk:
     """What the puts of a batch share: what they looked up, and the words that wait for the index."""
 
     recalled: dict[object, Any] = field(default_factory=dict)
-    words: list[tuple[int, tuple[str, str] | None, tuple[str, str]]] = field(default_factory=list)
+    words: list[_Change] = field(default_factory=list)
 
 
 _bulk: ContextVar[_Bulk | None] = ContextVar("bulk", default=None)
@@ -685,8 +772,7 @@ def bulk() -> Iterator[None]:
         yield
     finally:
         _bulk.reset(token)
-    for listing_id, old, new in shared.words:
-        search.put(listing_id, old, new)
+    _write_index(shared.words)
 
 
 def _recall(key: object, read: Callable[[], T]) -> T:
@@ -703,9 +789,19 @@ def _index(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -
     """Bring the index up to date: the last step of a write, so that no refusal follows it."""
     shared = _bulk.get()
     if shared is None:
-        search.put(listing_id, old, new)
+        _write_index([(listing_id, old, new)])
     else:
         shared.words.append((listing_id, old, new))
+
+
+def _write_index(changes: list[_Change]) -> None:
+    """Write words to the index, and note which listings were published: only those have words."""
+    for listing_id, old, new in changes:
+        search.put(listing_id, old, new)
+    fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
+    if fresh:
+        rows = ", ".join(["(?)"] * len(fresh))
+        db.run(f"INSERT INTO fresh_listing (listing_id) VALUES {rows} ON CONFLICT DO NOTHING", *fresh)
 
 
 def _must(code: str) -> dict[str, Any]:
@@ -761,9 +857,9 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
 
 def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     """Write checked changes on a locked listing and index it again."""
-    reserved = found["quantity"] - found["available"]
-    if clean.get("quantity", found["quantity"]) < reserved:
-        raise Refusal("quantity_below_reserved", reserved=amount(reserved))
+    promised = _promised(found["id"])
+    if clean.get("quantity", found["quantity"]) < promised:
+        raise Refusal("quantity_below_reserved", reserved=amount(promised))
     if clean.get("unit", found["unit"]) in WHOLE_UNITS and clean.get("quantity", found["quantity"]) % MILLI:
         errors = FieldErrors()
         errors.add("quantity", "whole_number")
@@ -772,8 +868,12 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     after = {**stored, **clean}
     errors = FieldErrors()
     for column, name in (("unit", "unit"), ("kind", "kind"), ("place_id", "place")):
-        if reserved and after[column] != stored[column]:  # somebody was promised so many m2, at that place
+        if promised and after[column] != stored[column]:  # somebody was promised so many m2, at that place
             errors.add(name, "fixed_while_reserved")
+    if after["unit"] != stored["unit"] and db.value(
+        f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]
+    ):
+        errors.add("unit", "fixed_while_reserved")
     if {"unit", "min_quantity", "step_quantity"} & set(clean):
         _check_smallest(after, errors)
     errors.refuse()
@@ -784,6 +884,14 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     old = (stored["title_terms"], stored["terms"])
     db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
     _index(found["id"], old, terms)
+
+
+def _promised(listing_id: int) -> int:
+    """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
+    offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
+    return int(
+        db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id)
+    )
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:

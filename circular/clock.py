@@ -24,3 +24,31 @@ def rfc3339(moment: datetime) -> str:
 def later(seconds: float) -> datetime:
     """The moment `seconds` from now, UTC."""
     return now() + timedelta(seconds=seconds)
+
+
+# When people may be written to about what they did not ask for at that moment: local hours, Monday to Saturday (contract).
+WAKING_FROM, WAKING_TO = 8, 20
+SUNDAY = 6
+
+
+def waking(moment: datetime, timezone: str) -> datetime:
+    """The first moment from `moment` on, UTC, that is within waking hours in `timezone`."""
+    here = local(moment, timezone)
+    if WAKING_FROM <= here.hour < WAKING_TO and here.weekday() != SUNDAY:
+        return moment
+    start = here.replace(hour=WAKING_FROM, minute=0, second=0, microsecond=0)
+    while start <= here or start.weekday() == SUNDAY:
+        start += timedelta(days=1)
+    return start.astimezone(UTC)
+
+
+def after_waking(moment: datetime, hours: float, timezone: str) -> datetime:
+    """The moment, UTC, at which so many waking hours have passed since `moment`."""
+    left = timedelta(hours=hours)
+    while True:
+        moment = waking(moment, timezone)
+        evening = local(moment, timezone).replace(hour=WAKING_TO, minute=0, second=0, microsecond=0).astimezone(UTC)
+        if left <= evening - moment:
+            return moment + left
+        left -= evening - moment
+        moment = evening

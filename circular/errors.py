@@ -52,6 +52,9 @@ REFUSALS: dict[str, Rule] = {
     "no_such_reservation": Rule(Kind.MISSING, "There is no such reservation."),
     "already_ended": Rule(Kind.CONFLICT, "This reservation is over ({state})."),
     "expired": Rule(Kind.CONFLICT, "This reservation expired at {expires_at}. Reserve again if there is some left."),
+    "already_extended": Rule(
+        Kind.CONFLICT, "This was extended once already, until {expires_at}. The place may give more time."
+    ),
     "wrong_pickup_code": Rule(Kind.CONFLICT, "This pickup code is wrong. Ask for the 4 digits of the SMS."),
     "too_many_attempts": Rule(Kind.TOO_MANY, "Too many wrong codes at this place. Try again in {retry_after} seconds."),
     "more_than_reserved": Rule(Kind.CONFLICT, "Only {reserved} were reserved."),
@@ -63,6 +66,14 @@ REFUSALS: dict[str, Rule] = {
     ),
     "no_such_synonym": Rule(Kind.MISSING, "{word} is not a synonym here."),
     "too_many_synonyms": Rule(Kind.CONFLICT, "There are {limit} synonyms, the most allowed: remove one first."),
+    # those who wait, saved searches
+    "still_available": Rule(Kind.CONFLICT, "{available} are there now: reserve instead of waiting."),
+    "too_many_waits": Rule(Kind.CONFLICT, "{limit} places in queues are held already, the most allowed: leave one."),
+    "no_such_wait": Rule(Kind.MISSING, "There is no such place in a queue."),
+    "offer_lapsed": Rule(Kind.CONFLICT, "This offer has lapsed and went to the next one. Wait again if you like."),
+    "too_many_alerts": Rule(Kind.CONFLICT, "{limit} alerts run already, the most allowed: stop one."),
+    "alert_too_wide": Rule(Kind.INVALID, "This would find everything: give a word, a category, a kind or a place."),
+    "no_such_alert": Rule(Kind.MISSING, "There is no such alert."),
     # listings, places, projects, sites
     "invalid": Rule(Kind.INVALID, "Some fields need another value."),
     "quantity_below_reserved": Rule(Kind.CONFLICT, "{reserved} are reserved: the quantity cannot go below."),
@@ -133,7 +144,7 @@ FIELD_ERRORS: dict[str, str] = {
     "bad_code": "A code of 5 digits or more whose last is the Damm check digit.",
     "code_taken": "This code is in use.",
     "fixed": "This cannot be changed.",
-    "fixed_while_reserved": "This cannot be changed while some is reserved.",
+    "fixed_while_reserved": "This cannot be changed while some is reserved or waited for.",
     "phone": "A phone number such as +596696123456.",
     "needs": "Needs are written category:quantity:unit, one after another with | between.",
     "pattern": "The standard asks for another form ({pattern}).",

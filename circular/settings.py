@@ -61,6 +61,7 @@ class Settings:
     hold_opening_days: int = 7
     resident_max_holds: int = 3
     builder_max_holds: int = 2000
+    waitlist_offer_hours: int = 2
     writes_per_minute: int = 20_000
     web_reservations_per_hour: int = 120
     messages_kept_days: int = 90
@@ -140,6 +141,7 @@ def _validate(s: Settings) -> None:
         _check(name.upper(), getattr(s, name) >= 1, "1 or more", getattr(s, name))
     _check("DEFAULT_LOCALE", s.default_locale in LANGUAGES, f"one of {', '.join(LANGUAGES)}", s.default_locale)
     _check("SMS_GATEWAY", s.sms_gateway in GATEWAYS, f"one of {', '.join(GATEWAYS)}", s.sms_gateway)
+    _check("WAITLIST_OFFER_HOURS", 1 <= s.waitlist_offer_hours <= 72, "1 to 72 waking hours", s.waitlist_offer_hours)
     try:
         zoneinfo.ZoneInfo(s.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):

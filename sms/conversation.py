@@ -179,6 +179,9 @@ def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     facts["unit"] = Text(f"unit_{unit}")
     if "phone" in facts:
         facts["phone"] = Phone(str(facts["phone"]))
+    if "expires_at" in facts:
+        ms = round(facts["expires_at"].timestamp() * 1000)
+        facts.update(day=Day(ms), time=Time(ms))
     if "state" in facts:
         facts["state"] = Text(f"state_{facts['state']}")
     return Screen(f"refusal_{refusal.code}", facts)
@@ -479,14 +482,14 @@ def _alert(state: State, args: dict[str, Any]) -> Step:
     if not found:
         return _simply("alert_what")
     rows = tuple(
-        Row({"n": n, "words": one["words"].upper()}, Command("alert_stop", {"choice": n}))
+        Row({"n": n, "words": one["words"].upper()}, Command("alert_stop", {"alert": one["reference"]}))
         for n, one in enumerate(found, 1)
     )
     return Said(Screen("alerts", {}, "alert_line", rows), opened(state))
 
 
-def _alert_stop(_state: State, args: dict[str, Any]) -> Step:
-    yield Call("stop_alerts", {"choice": args.get("choice")})
+def _alert_stop(state: State, args: dict[str, Any]) -> Step:
+    yield Call("stop_alerts", {"alert": _argument(state, args, "alert"), "choice": args.get("choice")})
     return _simply("alerts_stopped")
 
 

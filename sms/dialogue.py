@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from circular import (
+    alerts,
     callbacks,
     catalog,
     clock,
@@ -22,14 +23,17 @@ from circular import (
     projects,
     reservations,
     unfound,
+    waitlist,
 )
 from circular.errors import Refusal
 from circular.people import Actor
+from circular.text import shorten
 from sms import conversation, messages
 from sms.commands import Command
 from sms.conversation import Said, State
 
 LINES = conversation.LINES
+ALERT_LIMIT = 60  # characters of an alert by SMS: more than anybody looks for, less than a segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ def context_of(turn: Turn, state: State) -> str:
         known = None
     if known:
         return known
+    if waitlist.offer_of(turn.person_id):  # which OUI and NON answer
+        return "after_question_yes_no"
     return "has_reservation" if reservations.mine(turn.person_id, 1) else "none"
 
 
@@ -82,10 +88,15 @@ def _found(query: catalog.Query) -> dict[str, Any]:
     return {"items": page.items, "next": page.next, "count": catalog.count(query, page) if page.items else "0"}
 
 
-def _thing(_turn: Turn, code: str) -> dict[str, Any]:
-    """A listing, or a project: they share one number space. Raises: Refusal("bad_code" | "no_such_listing")."""
+def _thing(turn: Turn, code: str) -> dict[str, Any]:
+    """A listing, or a project: they share one number space. What the waitlist offers this person is available to them.
+
+    Raises: Refusal("bad_code" | "no_such_listing").
+    """
     try:
-        return {**catalog.get(code), "now": db.to_ms(clock.now())}
+        found = catalog.get(code)
+        available = found["available"] + catalog.offered_to(found["id"], turn.person_id)
+        return {**found, "available": available, "now": db.to_ms(clock.now())}
     except Refusal as refusal:
         if refusal.code != "no_such_listing":
             raise
@@ -146,6 +157,39 @@ def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
     return reservations.cancel(turn.actor, _by_pickup_code(turn, pickup_code)["reference"])
 
 
+def _extend(turn: Turn, pickup_code: str) -> dict[str, Any]:
+    return reservations.extend(turn.actor, _by_pickup_code(turn, pickup_code)["reference"], turn.origin)
+
+
+# --- waiting, alerts --------------------------------------------------------------------------------------------------
+def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
+    return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin)
+
+
+def _take_offer(turn: Turn) -> dict[str, Any] | None:
+    return waitlist.take(turn.actor, turn.person_id, turn.origin)
+
+
+def _pass_offer(turn: Turn) -> dict[str, Any] | None:
+    return waitlist.pass_offer(turn.person_id)
+
+
+def _add_alert(turn: Turn, words: str) -> dict[str, Any]:
+    return alerts.add(turn.person_id, {"q": shorten(words, ALERT_LIMIT)}, turn.origin)
+
+
+def _alerts(turn: Turn, limit: int) -> list[dict[str, Any]]:
+    return alerts.mine(turn.person_id, limit)
+
+
+def _stop_alerts(turn: Turn, alert: str | None, choice: int | None) -> None:
+    """End the alert of a line that was shown, the one at `choice` when no list is open, or all of them."""
+    if alert is None:
+        alerts.stop(turn.person_id, choice)
+    else:
+        alerts.remove(turn.actor, alert)
+
+
 # --- the person -------------------------------------------------------------------------------------------------------
 def _place(turn: Turn) -> dict[str, Any] | None:
     return reservations.desk_of(turn.person_id)
@@ -193,6 +237,13 @@ VERBS: dict[str, Callable[..., Any]] = {
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
+    "extend": _extend,
+    "wait": _wait,
+    "take_offer": _take_offer,
+    "pass_offer": _pass_offer,
+    "add_alert": _add_alert,
+    "alerts": _alerts,
+    "stop_alerts": _stop_alerts,
     "place": _place,
     "choose_language": _choose_language,
     "ask_human": _ask_human,

@@ -242,6 +242,13 @@ def keep_state(person_id: int, what: dict[str, Any]) -> None:
     )
 
 
+def close_question(person_id: int) -> None:
+    """A text that asks something itself is about to reach a person: OUI and NON no longer answer what was asked before."""
+    known = state(person_id)
+    if {"yes", "no"} & known.keys():
+        keep_state(person_id, {name: value for name, value in known.items() if name not in ("yes", "no", "context")})
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 class Claimed(NamedTuple):
     """A text in a worker's hand. Times are milliseconds since 1970."""

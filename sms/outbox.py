@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from circular import clock, db, notices, people, settings
 from sms import conversation, messages, replies, screens, ways
-from sms.conversation import Quantity
 from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retry, Unknown
 
 # What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
@@ -49,6 +48,8 @@ def _tell(notice: notices.Untold) -> None:
     if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
         kind = KINDS.get(notice.kind, messages.NOTICE)
+        if kind == messages.OFFER:  # OUI and NON answer it: whatever was asked before is not what they mean
+            messages.close_question(notice.person_id)
         messages.queue(
             notice.person_id, person[0], _words(notice, language), kind, language,
             notice_id=notice.id, good_until=notice.facts.get("expires_at"),
@@ -56,13 +57,8 @@ def _tell(notice: notices.Untold) -> None:
 
 
 def _words(notice: notices.Untold, language: str) -> str:
-    facts, key = dict(notice.facts), notice.kind
-    if notice.kind == "reserved":
-        key = conversation.reserved_key(facts)
-        facts = dict(conversation.reservation_facts(facts))
-    elif "quantity" in facts:
-        facts["quantity"] = Quantity(facts["quantity"], facts["unit"])
-    return replies.render(key, language, **screens.said(facts, language))
+    key = conversation.reserved_key(notice.facts) if notice.kind == "reserved" else notice.kind
+    return replies.render(key, language, **screens.said(screens.of_notice(notice.facts), language))
 
 
 # --- texts into requests ----------------------------------------------------------------------------------------------

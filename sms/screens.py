@@ -6,6 +6,7 @@ where those of SMS tell what to text; its choices are numbered by the skin.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -129,6 +130,21 @@ def _body(screen: Screen, language: str, room: int) -> str:
         ]
         return replies.render_list(key, screen.row_key, language, rows, room, **facts)
     return replies.render(key, language, room, **facts)
+
+
+def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
+    """A notice's facts, which are JSON as the nouns have it, as the values that texts name."""
+    values: dict[str, Value] = dict(facts)
+    if "quantity" in values:
+        values["quantity"] = Quantity(facts["quantity"], facts["unit"])
+    if "expires_at" in values:
+        values.update(day=Day(facts["expires_at"]), time=Time(facts["expires_at"]))
+    if values.get("available_from"):
+        values["from_day"] = Day(facts["available_from"])
+    for noun, text in (("pickup_code", "pin"), ("place_name", "place")):
+        if noun in values:
+            values[text] = values[noun]
+    return values
 
 
 def said(facts: Facts, language: str) -> dict[str, str]:

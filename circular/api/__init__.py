@@ -15,7 +15,19 @@ from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
 
-from circular.api import auth, listings, people, places, problems, projects, reservations, schemas, words
+from circular.api import (
+    alerts,
+    auth,
+    listings,
+    people,
+    places,
+    problems,
+    projects,
+    reservations,
+    schemas,
+    waitlist,
+    words,
+)
 from circular.errors import Refusal
 
 PREFIX = "/api/v1"
@@ -58,8 +70,9 @@ def init_app(app: Flask, *others: SmorestBlueprint) -> None:
     api = _Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (
-        listings.blueprint, reservations.blueprint, projects.blueprint, places.blueprint, places.sites, places.lists,
-        people.calls, people.offers, people.me, words.synonyms, words.missing, *others,
+        listings.blueprint, reservations.blueprint, waitlist.blueprint, alerts.blueprint, projects.blueprint,
+        places.blueprint, places.sites, places.lists, people.calls, people.offers, people.me, words.synonyms,
+        words.missing, *others,
     ):  # fmt: skip
         blueprint.before_request(_check_body)
         api.register_blueprint(blueprint, url_prefix=f"{PREFIX}{blueprint.url_prefix or ''}")

@@ -1,4 +1,4 @@
-"""Reservations: builders and residents reserve, see and cancel; staff hand over."""
+"""Reservations: builders and residents reserve, see, extend and cancel; staff hand over."""
 
 from __future__ import annotations
 
@@ -65,6 +65,22 @@ class Cancel(MethodView):
         """Cancel; twice changes nothing."""
         who = auth.actor()
         return writing.respond(auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who)))
+
+
+@blueprint.route("/<reference>/extend")
+class Extend(MethodView):
+    """More time."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Hold it two opening days longer: its person once, the staff of its place as often as they see fit."""
+        who = auth.actor()
+        asked = {"extend": reference}
+
+        def act() -> dict[str, Any]:
+            return writing.reservation(reservations.extend(who, reference, auth.origin(who, asked)), who)
+
+        return writing.respond(auth.once(who, asked, act))
 
 
 @blueprint.route("/<reference>/pick-up")

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
 
-from circular import catalog, places, projects, reservations, search, settings, unfound
+from circular import catalog, places, projects, reservations, search, settings, unfound, waitlist
 from circular.text import LONGEST_WORD
 
 
@@ -155,6 +155,68 @@ class ReservationOut(Schema):
     created_at = _text(format="date-time")
     expires_at = _text(format="date-time")
     ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+
+
+class WaitingIn(Strict):
+    """What is waited for."""
+
+    listing = fields.String(required=True, metadata={"examples": ["41271"]})
+    quantity = Number(
+        load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
+    )
+    phone = fields.String(metadata={"description": "Who waits, when staff act for someone"})
+
+
+class WaitingOut(Schema):
+    """A place in a queue. `offered`: it can be reserved by this person alone, until `offered_until`."""
+
+    id = _text()
+    listing = _text()
+    title = _text()
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    rank = fields.Integer(allow_none=True, metadata={"description": "From 1; null when it is over"})
+    state = _choice(waitlist.STATES)
+    offered_until = fields.String(allow_none=True, metadata={"format": "date-time"})
+    place = _text()
+    phone = _text("Only for the staff of the place")
+    created_at = _text(format="date-time")
+    ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+
+
+class AlertIn(Strict):
+    """A search to save: words, or a facet, or both."""
+
+    q = _text("Words, in any of the six languages", maxLength=200)
+    kind = _choice(catalog.KINDS)
+    category = _text("A code of GET /categories; what is below it is found too")
+    place = _text("A code of GET /places")
+    commune = _text("INSEE code or name")
+    condition = _choice(catalog.CONDITIONS)
+    near = _text("`lat,lon`", examples=["14.61,-61.00"])
+    radius_km = _number()
+    min_quantity = _number()
+    phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+
+
+class AlertOut(Schema):
+    """A saved search."""
+
+    id = _text()
+    q = fields.String(allow_none=True)
+    kind = fields.String(allow_none=True)
+    category = fields.String(allow_none=True)
+    place = fields.String(allow_none=True)
+    commune = fields.String(allow_none=True)
+    condition = fields.String(allow_none=True)
+    near = fields.String(allow_none=True)
+    radius_km = fields.Float(allow_none=True)
+    min_quantity = fields.Float(allow_none=True)
+    created_at = _text(format="date-time")
+    ends_at = _text(format="date-time")
+    told_on = fields.String(
+        allow_none=True, metadata={"format": "date", "description": "When its person was last told"}
+    )
 
 
 class PlaceIn(Strict):
@@ -415,6 +477,13 @@ class UnfoundQuery(Strict):
 
     days = _text(type="integer", minimum=1, maximum=unfound.KEPT_DAYS, default=30)
     limit = _text(type="integer", minimum=1, maximum=100, default=20)
+
+
+class WaitingQuery(PagingQuery):
+    """Which places in queues."""
+
+    state = _choice(waitlist.STATES)
+    listing = _text()
 
 
 class ProjectQuery(PagingQuery):

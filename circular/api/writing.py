@@ -10,7 +10,8 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from circular import catalog, clock, db
+from circular import alerts, catalog, clock, db
+from circular.checks import read_number
 from circular.people import Actor
 
 
@@ -101,6 +102,39 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]
     return written
+
+
+def waiting(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
+    """A place in a queue; the phone number only for the staff of the listing's place."""
+    written = {
+        "id": facts["reference"],
+        "listing": facts["listing"],
+        "title": facts["title"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "unit": facts["unit"],
+        "rank": facts["rank"],
+        "state": facts["state"],
+        "offered_until": at(facts["offer_expires_at"]),
+        "place": facts["place"],
+        "created_at": at(facts["created_at"]),
+        "ended_at": at(facts["ended_at"]),
+    }
+    if who.works_at(facts["place_id"]):
+        written["phone"] = facts["phone"]
+    return written
+
+
+def alert(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A saved search, each of its fields (null: not asked for)."""
+    numbers = {name: read_number(facts["asked"].get(name, "")) for name in ("radius_km", "min_quantity")}
+    return {
+        "id": facts["reference"],
+        **{name: facts["asked"].get(name) for name in alerts.ASKED},
+        **{name: None if number is None else float(number) for name, number in numbers.items()},
+        "created_at": at(facts["created_at"]),
+        "ends_at": at(facts["ends_at"]),
+        "told_on": facts["told_on"] or None,
+    }
 
 
 def place(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,33 +1,40 @@
 """Scripted conversations: `phone > text`, `phone < text`, as the person would see them.
 
-    given 41271 Planche sapin 200x20 cm: 40 piece bois-planche     a listing that exists
+    given 41271 Planche sapin 200x20 cm: 40 piece bois-planche     a listing that exists from here on, or so many of it
     > BOIS                                                          what the person texts
     < BOIS (1):                                                     what they read back, every line of it
     < {silence}                                                     nothing at all
+    JOSEPH> W 41271                                                 what somebody else texts, and reads
+    JOSEPH< Noté: …
+    wait 2 h                                                        time passes (min, h, days), and the chores are done
+    JOSEPH<< C'est votre tour: …                                    a text that comes by itself
+    << {silence}                                                    none has come
 
-In a line that is read, `{pin}` is four digits (the same ones further on), `{day}` a day and `…` anything.
+It is Monday 23 November 2026, 10:00, when a script begins. In a line that is read, `{pin}` is four digits (the same ones
+further on), `{day}` a day and `…` anything.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from typing import NamedTuple
+from datetime import UTC, datetime
 
+import time_machine
 from flask.testing import FlaskClient
 
 from circular import catalog, db
-from sms import inbox, messages
-from tests.town import ADMIN, FABIOLA
+from sms import inbox, messages, outbox, worker
+from tests.town import ADMIN, FABIOLA, JOSEPH, MIRTHA
 
 SECRET = "demo"
 _ids = itertools.count(1)
+CAST = {"FABIOLA": FABIOLA, "JOSEPH": JOSEPH, "MIRTHA": MIRTHA}
+MONDAY = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # 10:00 in Martinique
+SECONDS = {"min": 60, "h": 3600, "day": 86_400, "days": 86_400}
+SPOKEN = re.compile(r"(?P<name>[A-Z]*)(?P<sign>>|<<|<) ?(?P<words>.*)")
+WAITED = re.compile(r"wait (\d+) (min|h|days?)")
 GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?")
-
-
-class Step(NamedTuple):
-    said: str
-    heard: str
 
 
 def text(client: FlaskClient, words: str, phone: str = FABIOLA, message_id: str | None = None) -> str | None:
@@ -42,39 +49,73 @@ def text(client: FlaskClient, words: str, phone: str = FABIOLA, message_id: str 
     return None if answer is None else str(answer["text"])
 
 
-def read(script: str) -> tuple[list[re.Match[str]], list[Step]]:
-    """The givens and the steps of a script."""
-    given: list[re.Match[str]] = []
-    steps: list[Step] = []
-    for line in script.splitlines():
-        if line.startswith("given "):
-            match = GIVEN.fullmatch(line)
-            assert match, line
-            given.append(match)
-        elif line.startswith(">"):
-            steps.append(Step(line[1:].strip(), ""))
-        elif line.startswith("<"):
-            last = steps.pop()
-            steps.append(Step(last.said, f"{last.heard}\n{line[1:].strip()}".strip()))
-        else:
-            assert not line or line.startswith("#"), line
-    return given, steps
+class Phone:
+    """One person's phone: what they were answered, what came by itself and was not read yet, the codes they know."""
+
+    def __init__(self, client: FlaskClient, number: str) -> None:
+        self.client, self.number = client, number
+        self.pins: list[str] = []
+        self.said, self.answer, self.heard = "", None, list[str]()
+        self._last = 0
+
+    def say(self, words: str) -> None:
+        """Text something; background work follows, as it does at once in a server."""
+        self.said = words.replace("{pin}", self.pins[-1] if self.pins else "")
+        self.answer = text(self.client, self.said, self.number)
+        outbox.tell_notices()
+
+    def check(self) -> None:
+        """Compare the answer with the lines that the script reads."""
+        heard, self.heard = "\n".join(self.heard), []
+        if heard == "{silence}":
+            assert self.answer is None, f"> {self.said}\n< {self.answer}"
+        elif heard:
+            assert self.answer is not None, f"> {self.said}\n< (silence)"
+            matches(heard, self.answer, self.pins, f"> {self.said}")
+
+    def receive(self, expected: str) -> None:
+        """Read the next text that came by itself."""
+        worker.chores("worker-test")
+        while outbox.tell_notices():
+            pass
+        found = db.row(
+            "SELECT id, text FROM outbound_message WHERE recipient = ? AND notice_id IS NOT NULL AND id > ? "
+            "ORDER BY id LIMIT 1",
+            self.number,
+            self._last,
+        )
+        if expected == "{silence}":
+            assert found is None, f"<< {found}"
+            return
+        assert found is not None, f"nothing came; expected: {expected}"
+        self._last = found[0]
+        matches(expected, found[1], self.pins)
 
 
 def play(client: FlaskClient, script: str) -> None:
     """Hold the conversation and compare each reply with the script."""
-    given, steps = read(script)
-    for match in given:
-        publish(match)
-    pins: list[str] = []
-    for said, heard in steps:
-        words = said.replace("{pin}", pins[-1] if pins else "")
-        reply = text(client, words)
-        if heard == "{silence}":
-            assert reply is None, f"> {words}\n< {reply}"
-            continue
-        assert reply is not None, f"> {words}\n< (silence)"
-        matches(heard, reply, pins, f"> {words}")
+    phones = {name: Phone(client, number) for name, number in CAST.items()}
+    with time_machine.travel(MONDAY, tick=False) as clock:
+        for line in [*script.splitlines(), ""]:
+            spoken = SPOKEN.fullmatch(line)
+            if not spoken or spoken["sign"] != "<":
+                for phone in phones.values():
+                    phone.check()
+            if spoken:
+                phone, words = phones[spoken["name"] or "FABIOLA"], spoken["words"]
+                if spoken["sign"] == ">":
+                    phone.say(words)
+                elif spoken["sign"] == "<":
+                    phone.heard.append(words)
+                else:
+                    phone.receive(words)
+            elif given := GIVEN.fullmatch(line):
+                publish(given)
+            elif waited := WAITED.fullmatch(line):
+                clock.shift(int(waited[1]) * SECONDS[waited[2]])
+                worker.chores("worker-test")
+            else:
+                assert not line or line.startswith("#"), line
 
 
 def publish(given: re.Match[str]) -> None:

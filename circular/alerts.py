@@ -1,0 +1,209 @@
+"""Alerts: saved searches. When something is published that one finds, its person is told, once a day at the most.
+
+What an alert finds is what `catalog.find` finds exactly: listings that hold each of its words, in the title or anywhere
+(category labels in six languages too), and one token for each facet. So a listing is matched by its words alone: each
+alert waits under its rarest token, a batch of new listings looks up the tokens that it holds, and an alert is read once
+for each batch at the most (10,000 alerts and 1,000 listings: not ten million comparisons). An alert that has a hit looks no
+further until its person was told; what to tell, the search itself chooses then: the lot that was found, if it is still there.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from peewee import BigAutoField, BigIntegerField, TextField
+
+from circular import catalog, clock, db, notices, settings
+from circular.errors import Refusal
+from circular.people import Actor
+
+MOST_ALERTS = 10  # of one person: a text a day at the most cannot tell of more
+KEPT = 60 * 86_400_000  # milliseconds that an alert lasts, as its text says ("pendant 60 jours")
+FORGOTTEN = 2 * 86_400_000  # milliseconds after its end that it is erased: by then nobody was told today
+ASKED = ("q", "kind", "category", "place", "commune", "condition", "near", "radius_km", "min_quantity")
+LOOKED_UP = 100  # tokens in one query
+
+
+class Alert(db.Table):
+    """A search that goes on. `asked`: JSON, as the person gave it; `tokens`: what a listing must hold, `token` the rarest."""
+
+    id = BigAutoField()
+    reference = TextField(unique=True)
+    person_id = BigIntegerField()
+    asked = TextField()
+    tokens = TextField()
+    token = TextField()
+    origin = TextField(unique=True)
+    created_at = db.UtcDateTimeField()
+    ends_at = BigIntegerField()
+    hit_id = BigIntegerField(null=True)  # the first listing found since its person was told
+    told_on = TextField(default="")  # the local day on which its person was last told of any alert of theirs
+
+
+COLUMNS = "id, reference, person_id, asked, tokens, created_at, ends_at, hit_id, told_on"
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+def mine(person_id: int, limit: int = MOST_ALERTS) -> list[dict[str, Any]]:
+    """A person's alerts, oldest first."""
+    return _select("person_id = ? AND ends_at > ? ORDER BY id LIMIT ?", person_id, _now(), limit)
+
+
+def get(actor: Actor, reference: str) -> dict[str, Any]:
+    """An alert of one's own. Raises: Refusal("no_such_alert"), also for somebody else's."""
+    found = _select("reference = ? AND person_id = ? AND ends_at > ?", reference, actor.person_id, _now())
+    if not found:
+        raise Refusal("no_such_alert")
+    return found[0]
+
+
+def _select(condition: str, *params: object) -> list[dict[str, Any]]:
+    found = db.dicts(f"SELECT {COLUMNS} FROM alert WHERE {condition}", *params)
+    for alert in found:
+        alert["asked"] = json.loads(alert["asked"])
+        alert["words"] = alert["asked"].get("q") or " ".join(map(str, alert["asked"].values()))
+    return found
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """Save a search (the fields of ASKED) for a person; the same search again lasts as long anew.
+
+    `origin` names the line or request that asks: asking again by the same one returns the first result.
+    Raises: Refusal("invalid" | "alert_too_wide" | "too_many_alerts").
+    """
+    query = catalog.query({name: values[name] for name in ASKED if name in values})
+    asked = {name: values[name] for name in ASKED if values.get(name) not in (None, "")}
+    if query.q:
+        asked["q"] = query.q
+    tokens = catalog.tokens(query)
+    if not tokens:  # it would find everything
+        raise Refusal("alert_too_wide")
+    with db.transaction():
+        earlier = _select("origin = ?", origin)
+        if earlier:
+            return earlier[0]
+        db.run("UPDATE person SET language = language WHERE id = ?", person_id)  # their limit is counted in one hand
+        alerts, now = mine(person_id), _now()
+        for alert in alerts:
+            if {**alert["asked"], "q": alert["tokens"]} == {**asked, "q": " ".join(tokens)}:
+                db.run("UPDATE alert SET ends_at = ? WHERE id = ?", now + KEPT, alert["id"])
+                return {**alert, "ends_at": now + KEPT}
+        if len(alerts) >= MOST_ALERTS:
+            raise Refusal("too_many_alerts", limit=MOST_ALERTS)
+        reference = secrets.token_hex(10)
+        Alert.insert(
+            reference=reference, person_id=person_id, asked=json.dumps(asked), tokens=" ".join(tokens),
+            token=min(tokens, key=catalog.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
+            told_on=db.value("SELECT MAX(told_on) FROM alert WHERE person_id = ?", person_id) or "",
+        ).execute()  # fmt: skip
+        return _select("reference = ?", reference)[0]
+
+
+def remove(actor: Actor, reference: str) -> None:
+    """End an alert of one's own. Raises: Refusal("no_such_alert")."""
+    with db.transaction():
+        if not db.run(
+            "UPDATE alert SET ends_at = ? WHERE reference = ? AND person_id = ? AND ends_at > ?",
+            _now(), reference, actor.person_id, _now(),
+        ):  # fmt: skip
+            raise Refusal("no_such_alert")
+
+
+def stop(person_id: int, choice: int | None = None) -> int:
+    """End every alert of a person, or the one at `choice` (from 1) of their list; how many.
+
+    Raises: Refusal("no_such_alert") for a choice that is not in the list.
+    """
+    with db.transaction():
+        alerts = mine(person_id)
+        if choice is not None:
+            if not 1 <= choice <= len(alerts):
+                raise Refusal("no_such_alert")
+            alerts = [alerts[choice - 1]]
+        for alert in alerts:
+            db.run("UPDATE alert SET ends_at = ? WHERE id = ?", _now(), alert["id"])
+        return len(alerts)
+
+
+# --- finding ----------------------------------------------------------------------------------------------------------
+def sweep(listings: int = 1000, texts: int = 200) -> int:
+    """Match what was published since the last sweep, tell people of their hits; how many listings and texts it was.
+
+    One sweep runs at a time. What is more than `listings` and `texts` waits for the next.
+    """
+    with db.transaction():
+        if not db.try_name("alerts"):
+            return 0
+        db.run("DELETE FROM alert WHERE ends_at <= ?", _now() - FORGOTTEN)
+        fresh = catalog.take_fresh(listings)
+        _match(fresh)
+        return len(fresh) + _tell(texts)
+
+
+def _match(fresh: Iterable[tuple[int, str]]) -> None:
+    """Give each alert that has no hit yet the first of these listings that holds all of its tokens."""
+    held = {listing_id: set(words.split()) for listing_id, words in fresh}
+    holders: dict[str, list[int]] = defaultdict(list)
+    for listing_id, words in held.items():
+        for token in words:
+            holders[token].append(listing_id)
+    marks = ", ".join("?" * LOOKED_UP)
+    query = (
+        f"SELECT id, token, tokens FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ? ORDER BY id"
+    )
+    for some in _chunks(sorted(holders)):
+        for alert_id, token, tokens in db.rows(query, *some, _now()):
+            wanted = set(tokens.split())
+            hit = next((listing_id for listing_id in holders[token] if wanted <= held[listing_id]), None)
+            if hit is not None:
+                db.run("UPDATE alert SET hit_id = ? WHERE id = ?", hit, alert_id)
+
+
+def _chunks(tokens: list[str]) -> Iterator[list[str]]:
+    """Lists of LOOKED_UP tokens, the last one filled up with nothing, so that one statement serves all."""
+    for start in range(0, len(tokens), LOOKED_UP):
+        some = tokens[start : start + LOOKED_UP]
+        yield some + [""] * (LOOKED_UP - len(some))
+
+
+def _tell(limit: int) -> int:
+    """Tell of hits, in waking hours, those who were not told anything today; how many texts it makes."""
+    chosen, now = settings.get(), clock.now()
+    if clock.waking(now, chosen.timezone) != now:
+        return 0
+    today = clock.local(now, chosen.timezone).date().isoformat()
+    told: set[int] = set()
+    for alert in _select(
+        "hit_id IS NOT NULL AND told_on < ? AND ends_at > ? ORDER BY id LIMIT ?", today, _now(), limit
+    ):
+        if alert["person_id"] in told:  # their other alert waits for tomorrow
+            continue
+        listing = _found(alert)
+        db.run("UPDATE alert SET hit_id = NULL WHERE id = ?", alert["id"])
+        if listing is None:
+            continue
+        notices.tell(
+            alert["person_id"], "alert_hit", title=listing["title"], quantity=listing["available"],
+            unit=listing["unit"], place_name=listing["place_name"], code=listing["code"],
+        )  # fmt: skip
+        db.run("UPDATE alert SET told_on = ? WHERE person_id = ?", today, alert["person_id"])
+        told.add(alert["person_id"])
+    return len(told)
+
+
+def _found(alert: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The listing to tell of: the hit if it still matches and there is some left, else a newer one; None if none."""
+    try:
+        query = catalog.query({"min_quantity": 0.001, **alert["asked"]})
+    except Refusal:  # a place or a category of it is gone
+        return None
+    return catalog.match_of(query, alert["hit_id"])
+
+
+def _now() -> int:
+    return db.to_ms(clock.now())

@@ -1,0 +1,68 @@
+"""The waitlist: whoever finds everything taken waits in order. An offer is taken by reserving, passed by leaving."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import request
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
+from flask_smorest import Blueprint
+from marshmallow import RAISE
+
+from circular import people, waitlist
+from circular.api import auth, schemas, writing
+
+blueprint = Blueprint("waitlist", __name__, url_prefix="/waitlist", description="Who waits for what")
+
+
+@blueprint.route("")
+class Waitlist(MethodView):
+    """One's own places in queues; for staff, those at their place."""
+
+    @blueprint.arguments(schemas.WaitingQuery(), location="query", unknown=RAISE)
+    @blueprint.response(200, schemas.page_of(schemas.WaitingOut))
+    def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
+        """List places in queues, newest first."""
+        who = auth.actor()
+        chosen = waitlist.filter_of(wanted)
+        found = waitlist.find(who, chosen)
+        more = found[-1]["id"] if len(found) == chosen.limit else None
+        return writing.page([writing.waiting(facts, who) for facts in found], more)
+
+    @blueprint.arguments(schemas.WaitingIn())
+    @blueprint.response(201, schemas.WaitingOut)
+    def post(self, body: dict[str, Any]) -> ResponseReturnValue:
+        """Wait for some of a listing; staff may give the phone of the person for whom they act."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            person_id = people.whose(who, body.get("phone"))
+            joined = waitlist.join(who, person_id, body["listing"], body["quantity"], auth.origin(who, body))
+            return writing.waiting(joined, who)
+
+        joined = auth.once(who, body, act)
+        return writing.respond(joined, 201, location=f"{request.path}/{joined['id']}")
+
+
+@blueprint.route("/<reference>")
+class Waiting(MethodView):
+    """One place in a queue."""
+
+    @blueprint.response(200, schemas.WaitingOut)
+    def get(self, reference: str) -> ResponseReturnValue:
+        """Read a place in a queue, of one's own or at one's place: its rank, and until when an offer stands."""
+        who = auth.actor()
+        return writing.respond(writing.waiting(waitlist.get(who, reference), who))
+
+    @blueprint.response(204)
+    def delete(self, reference: str) -> ResponseReturnValue:
+        """Leave the queue; what was offered goes to the next one. Twice changes nothing."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            waitlist.leave(who, reference)
+            return {}
+
+        auth.write(who, act)
+        return "", 204

@@ -1,0 +1,339 @@
+"""The waitlist: those who want what is all taken, in the order in which they came.
+
+    waiting -> offered -> taken | passed | lapsed
+       |          |
+       `----------`-----> left (by the person) | closed (the listing is over)
+
+What is free of a listing is kept for those who wait before anybody else sees it (`catalog.AVAILABLE`), whatever made it
+free: a cancellation, a lapsed hold, a partial pick-up, more stock. One of them at a time has an offer: theirs alone until
+WAITLIST_OFFER_HOURS waking hours have passed, then the next one's. The first whose quantity is there gets it, so that who
+wants much keeps their rank and holds nobody up. An offer is taken by `take`, or by reserving that listing.
+
+`reservations` calls `_follow` in the transaction of each change; `sweep` sees to what no verb tells: time, and files.
+Every verb writes the listing's lock first, so the queue of a listing changes in one hand at a time.
+"""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from peewee import BigAutoField, BigIntegerField, TextField
+
+from circular import catalog, clock, db, notices, places, reservations, settings
+from circular.checks import Fields
+from circular.errors import Refusal
+from circular.people import Actor
+
+LIVE_STATES = ("waiting", "offered")
+STATES = (*LIVE_STATES, "taken", "passed", "lapsed", "left", "closed")
+MOST_WAITS = 10  # of one person at a time: a place in a queue costs nothing, and that many queues are a hoard
+LATE = 24 * 3_600_000  # milliseconds during which somebody who answers a lapsed offer is told so
+TOWN = Actor(None, "admin", "cli")
+
+
+class Waiting(db.Table):
+    """A person's place in the queue of a listing: by `id`, oldest first. `quantity` in thousandths of its unit."""
+
+    id = BigAutoField()
+    reference = TextField(unique=True)  # what doors show: random, so that nobody can walk through them
+    person_id = BigIntegerField()
+    listing_id = BigIntegerField()
+    quantity = BigIntegerField()
+    state = TextField()
+    origin = TextField(unique=True)
+    role = TextField()  # of whoever asked, and their door: staff may act for somebody
+    door = TextField()
+    created_at = db.UtcDateTimeField()
+    offered_at = BigIntegerField(null=True)
+    offer_expires_at = BigIntegerField(null=True)
+    ended_at = BigIntegerField(null=True)
+
+
+COLUMNS = (
+    "w.id, w.reference, w.person_id, w.quantity, w.state, w.created_at, w.offer_expires_at, w.ended_at, "
+    "w.listing_id, l.code AS listing, l.title, l.unit, l.place_id, p.code AS place, p.name AS place_name, h.phone, "
+    "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
+    "AND w2.state IN ('waiting', 'offered')) AS rank"
+)
+SOURCE = (
+    "FROM waiting w JOIN listing l ON l.id = w.listing_id JOIN place p ON p.id = l.place_id "
+    "JOIN person h ON h.id = w.person_id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which places in queues to list."""
+
+    state: str = ""
+    listing: str = ""
+    after: int = 0
+    limit: int = 20
+
+
+def filter_of(values: Mapping[str, Any]) -> Filter:
+    """A filter from what a link says. Raises: Refusal("invalid" | "bad_cursor")."""
+    fields = Fields(values, partial=True)
+    fields.choice("state", STATES)
+    fields.text("listing", 20)
+    after, limit = places.paging(values)
+    return Filter(after=after, limit=limit, **fields.done())
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+def _select(condition: str, *params: object) -> list[dict[str, Any]]:
+    found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {condition}", *params)
+    for one in found:
+        if one["state"] not in LIVE_STATES:
+            one["rank"] = None
+    return found
+
+
+def get(actor: Actor, reference: str) -> dict[str, Any]:
+    """One's own place in a queue, or one at the place where one works.
+
+    Raises: Refusal("no_such_wait"), also for somebody else's: its existence is private.
+    """
+    found = _select("w.reference = ?", reference)
+    if not found or not (found[0]["person_id"] == actor.person_id or actor.works_at(found[0]["place_id"])):
+        raise Refusal("no_such_wait")
+    return found[0]
+
+
+def find(actor: Actor, wanted: Filter) -> list[dict[str, Any]]:
+    """One's own places in queues, or those at the place where one works (an admin: all), newest first."""
+    conditions: list[str] = ["1 = 1"]
+    params: list[object] = []
+    if actor.role == "staff":
+        conditions.append("l.place_id = ?")
+        params.append(actor.place_id)
+    elif actor.role != "admin":
+        conditions.append("w.person_id = ?")
+        params.append(actor.person_id)
+    for condition, value in (("w.id < ?", wanted.after), ("l.code = ?", wanted.listing), ("w.state = ?", wanted.state)):
+        if value:
+            conditions.append(condition)
+            params.append(value)
+    return _select(f"{' AND '.join(conditions)} ORDER BY w.id DESC LIMIT ?", *params, wanted.limit)
+
+
+def mine(person_id: int, limit: int = MOST_WAITS) -> list[dict[str, Any]]:
+    """Where a person waits, oldest first."""
+    return _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id LIMIT ?", person_id, limit)
+
+
+def offer_of(person_id: int) -> dict[str, Any] | None:
+    """What a person was offered last and may still take; None when nothing is offered to them."""
+    live = "w.person_id = ? AND w.state = 'offered' AND w.offer_expires_at > ? ORDER BY w.offered_at DESC, w.id DESC LIMIT 1"
+    return next(iter(_select(live, person_id, _now())), None)
+
+
+# --- waiting ----------------------------------------------------------------------------------------------------------
+def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
+    """Wait for some of a listing; `quantity` in its unit (None: its smallest). Whoever waits already keeps their place.
+
+    `origin` names the line or request that asks: asking again by the same one returns the first result.
+    Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
+    "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
+    "too_many_waits").
+    """
+    with db.transaction():
+        catalog.lock(code)
+        earlier = _select("w.origin = ?", origin)
+        if earlier:
+            return earlier[0]
+        listing = catalog.get(code)
+        reservations.check_reservable(listing)
+        wanted = reservations.check_quantity(listing, quantity)
+        waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
+        if waiting:
+            return waiting[0]
+        if wanted <= listing["available"]:
+            raise Refusal(
+                "still_available", code=code, title=listing["title"], available=catalog.amount(listing["available"]),
+                unit=listing["unit"],
+            )  # fmt: skip
+        # One person may join several queues at once: their row is locked, after the listing's (always in that order).
+        db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+        if len(mine(person_id)) >= MOST_WAITS:
+            raise Refusal("too_many_waits", limit=MOST_WAITS)
+        waiting_id = db.value(
+            "INSERT INTO waiting (reference, person_id, listing_id, quantity, state, origin, role, door, created_at) "
+            "VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?, ?) RETURNING id",
+            secrets.token_hex(10), person_id, listing["id"], wanted, origin, actor.role, actor.door, _now(),
+        )  # fmt: skip
+        return _select("w.id = ?", waiting_id)[0]
+
+
+def leave(actor: Actor, reference: str) -> None:
+    """Give a place in a queue up, by its person or by the staff of the listing's place. Twice changes nothing.
+
+    Raises: Refusal("no_such_wait").
+    """
+    with db.transaction():
+        found = get(actor, reference)
+        catalog.lock(found["listing"])
+        if _end(found["id"], "left"):
+            _serve(found["listing_id"], found["listing"])
+
+
+# --- offers -----------------------------------------------------------------------------------------------------------
+def take(actor: Actor, person_id: int, origin: str) -> dict[str, Any] | None:
+    """Reserve what a person was offered last; the reservation, or None when nothing is offered to them.
+
+    Asking again by the same `origin` returns the first result.
+    Raises: Refusal("offer_lapsed") and whatever `reservations.reserve` raises: the offer then stands until it lapses.
+    """
+    with db.transaction():
+        earlier = reservations.by_origin(origin)
+        if earlier is not None:
+            return earlier
+        offer = _lock_offer(person_id)
+        if offer is None:
+            _refuse_late(person_id)
+            return None
+        quantity = catalog.amount(offer["quantity"])
+        return reservations.reserve(actor, person_id, offer["listing"], quantity, origin)
+
+
+def pass_offer(person_id: int) -> dict[str, Any] | None:
+    """Leave to the next one what a person was offered last; what it was, or None when nothing is offered to them."""
+    with db.transaction():
+        offer = _lock_offer(person_id)
+        if offer is not None:
+            _end(offer["id"], "passed")
+            _serve(offer["listing_id"], offer["listing"])
+        return offer
+
+
+def _lock_offer(person_id: int) -> dict[str, Any] | None:
+    """The offer that a person had last and may still take, its listing locked; None when there is none."""
+    offer = offer_of(person_id)
+    if offer is None:
+        return None
+    catalog.lock(offer["listing"])
+    return next(iter(_select("w.id = ? AND w.state = 'offered'", offer["id"])), None)
+
+
+def _refuse_late(person_id: int) -> None:
+    """Raises: Refusal("offer_lapsed") when the last thing that came of a person's waiting is that an offer lapsed."""
+    last = _select(
+        "w.person_id = ? AND w.offered_at IS NOT NULL ORDER BY w.offered_at DESC, w.id DESC LIMIT 1", person_id
+    )
+    for offer in last:
+        lapsed = offer["state"] in ("offered", "lapsed")  # `offered`: nobody has noted it yet
+        if lapsed and offer["offer_expires_at"] > _now() - LATE:
+            raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"])
+
+
+def sweep(limit: int = 200) -> int:
+    """Let lapse the offers that nobody took, and offer what came free; how many listings there was something to do for."""
+    now = _now()
+    restless = db.rows(
+        "SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id "
+        "WHERE w.state = 'offered' AND w.offer_expires_at <= ? "
+        "UNION SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.state = 'waiting' "
+        f"AND l.status = 'published' AND (w.quantity <= {catalog.FREE} OR l.available_until < ?) "
+        "AND NOT EXISTS (SELECT 1 FROM waiting o WHERE o.listing_id = l.id AND o.state = 'offered') LIMIT ?",
+        now, now, now, limit,
+    )  # fmt: skip
+    for (code,) in restless:
+        db.retrying(functools.partial(_settle, code))
+    return len(restless)
+
+
+def _settle(code: str) -> None:
+    with db.transaction():
+        catalog.lock(code)
+        lapsed = _select("l.code = ? AND w.state = 'offered' AND w.offer_expires_at <= ?", code, _now())
+        for offer in lapsed:
+            _end(offer["id"], "lapsed")
+            notices.tell(offer["person_id"], "offer_lapsed", title=offer["title"], code=code)
+        _serve(db.value("SELECT id FROM listing WHERE code = ?", code), code)
+
+
+def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
+    """What a change of a listing means for those who wait for it. Called with its lock (`reservations.on_change`)."""
+    if db.value(f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1", listing_id) is None:
+        return
+    if made is not None:  # an offer is answered by any reservation; who waits for less than they got waits no more
+        db.run(
+            "UPDATE waiting SET state = 'taken', ended_at = ? WHERE listing_id = ? AND person_id = ? "
+            "AND (state = 'offered' OR (state = 'waiting' AND quantity <= ?))",
+            _now(), listing_id, made["person_id"], made["quantity"],
+        )  # fmt: skip
+    _serve(listing_id, db.value("SELECT code FROM listing WHERE id = ?", listing_id))
+
+
+def _serve(listing_id: int, code: str) -> None:
+    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open.
+
+    Called with the listing's lock.
+    """
+    listing = catalog.get(code, TOWN)
+    if _is_over(listing):
+        _close(listing)
+        return
+    if listing["status"] != "published":  # a draft: it may be published again
+        return
+    if db.value("SELECT 1 FROM waiting WHERE listing_id = ? AND state = 'offered'", listing_id):
+        return
+    queue = db.rows(
+        "SELECT w.id, w.person_id, w.quantity, h.opted_out_at FROM waiting w JOIN person h ON h.id = w.person_id "
+        "WHERE w.listing_id = ? AND w.state = 'waiting' AND w.quantity <= ? ORDER BY w.id",
+        listing_id,
+        catalog.free(listing_id),
+    )
+    for waiting_id, person_id, quantity, opted_out_at in queue:
+        if opted_out_at is not None:  # STOP: no offer can reach them
+            _end(waiting_id, "left")
+            continue
+        chosen, now = settings.get(), clock.now()
+        expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
+        db.run(
+            "UPDATE waiting SET state = 'offered', offered_at = ?, offer_expires_at = ? WHERE id = ?",
+            db.to_ms(now), expires_at, waiting_id,
+        )  # fmt: skip
+        notices.tell(
+            person_id, "offer", title=listing["title"], quantity=quantity, unit=listing["unit"], code=code,
+            expires_at=expires_at,
+        )  # fmt: skip
+        return
+
+
+def _is_over(listing: Mapping[str, Any]) -> bool:
+    """True when nobody can reserve this listing any more."""
+    try:
+        reservations.check_reservable(listing)
+    except Refusal:
+        return True
+    return bool(listing["status"] == "withdrawn")
+
+
+def _close(listing: Mapping[str, Any]) -> None:
+    """The listing is over: nobody waits for it any more, and those who did are told."""
+    queue = f"SELECT w.id, w.person_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
+    for waiting_id, person_id in db.rows(queue, listing["id"]):
+        _end(waiting_id, "closed")
+        notices.tell(person_id, "wait_closed", title=listing["title"])
+
+
+def _end(waiting_id: int, state: str) -> bool:
+    """End somebody's waiting; False when it has ended already."""
+    return bool(
+        db.run(
+            "UPDATE waiting SET state = ?, ended_at = ? WHERE id = ? AND state IN ('waiting', 'offered')",
+            state, _now(), waiting_id,
+        )
+    )  # fmt: skip
+
+
+def _now() -> int:
+    return db.to_ms(clock.now())
+
+
+reservations.on_change.append(_follow)
