@@ -17,7 +17,7 @@ from circular import settings as configuration
 from circular.settings import Settings, SettingsError
 from sms import api as sms_api
 from sms import cli as sms_cli
-from sms import diagnosis, messages, simulator, textpages, ussd, webhooks, worker
+from sms import desk, diagnosis, messages, simulator, textpages, ussd, webhooks, worker
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(webhooks.blueprint)
     app.register_blueprint(textpages.blueprint)
     app.register_blueprint(simulator.blueprint)
+    app.register_blueprint(desk.blueprint)
     personal.hold("messages", messages)
     personal.hold("ussd", ussd)
     cli.register(app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, redirect, request
 
-from circular import people, places, settings, sign_in
+from circular import callbacks, gifts, people, places, settings, sign_in, unfound
 from circular.errors import Refusal
 from circular.http import DESK_COOKIE, headers_of, refuse_foreign_form, sentence, signed_in, status_of
 from circular.rendering import page
@@ -16,7 +16,21 @@ blueprint = Blueprint("desk", __name__, template_folder="templates")
 def desk() -> Response:
     """What waits for the staff of a place."""
     who = signed_in()
-    return page("desk.html", place=places.by_id(who.place_id), who=who)
+    return page(
+        "desk.html",
+        place=places.by_id(who.place_id),
+        callbacks=callbacks.open_for(who),
+        gifts=gifts.find(who, "draft"),
+        unfound=unfound.top(who, {}),
+    )
+
+
+@blueprint.post("/desk/callbacks/<reference>")
+def called(reference: str) -> Response:
+    """Somebody who waited for a call has had it."""
+    refuse_foreign_form()
+    callbacks.done(signed_in(), reference)
+    return redirect("/desk", 303)  # type: ignore[return-value]  # werkzeug's, which Flask returns
 
 
 @blueprint.get("/desk/login")

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from circular import clock, db, sign_in
 from sms import outbox
+from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 from tests.web.conftest import read
 
@@ -101,3 +102,76 @@ def test_another_sites_form(town: Town, client: FlaskClient) -> None:
     """A page elsewhere cannot sign anybody in or out."""
     for path in ("/desk/login", "/desk/logout"):
         assert client.post(path, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+
+
+def _sign_in(town: Town, client: FlaskClient, place: str = "la-sphere") -> None:
+    town.token("staff", place, FABIOLA)
+    _ask(client)
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": _code()}).status_code == 303
+
+
+def test_what_waits(town: Town, client: FlaskClient) -> None:
+    """A call that is wanted, a gift, and words that found nothing; a call that was made goes."""
+    for words in ("rappel", "don 20 tole 2m", "girafe"):
+        text(client, words, JOSEPH)
+    _sign_in(town, client)
+
+    page = client.get("/desk").text
+    assert JOSEPH in page
+    assert "20 tole 2m" in page
+    assert "girafe" in page
+    client.post(read(client.get("/desk")).all("form", method="post")[0]["action"])
+    assert "Personne." in client.get("/desk").text
+
+
+def test_another_places_callers(town: Town, client: FlaskClient) -> None:
+    """Staff of another place see nobody's number."""
+    text(client, "rappel", JOSEPH)
+    _sign_in(town, client, "trois-lieu")
+
+    assert JOSEPH not in client.get("/desk").text
+    assert JOSEPH not in client.get("/desk/messages").text
+
+
+def test_messages_and_a_synonym(town: Town, client: FlaskClient) -> None:
+    """What was not understood becomes a word that means something; the next one who writes it finds it."""
+    town.listing(title="Tole ondulée", category="metal-tole")
+    text(client, "fèblan", JOSEPH)
+    _sign_in(town, client)
+    assert client.get("/desk/messages").status_code == 200
+    assert "fèblan" in client.get("/desk/messages?not_understood=true").text
+
+    refused = client.post("/desk/synonyms", data={"word": "", "means": "tole"})
+    assert refused.status_code == 422
+    assert read(refused).one(role="alert")["text"].strip()
+    assert client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"}).status_code == 303
+
+    assert "Tole ondulée" in (text(client, "fèblan", JOSEPH) or "")
+
+
+def test_messages_page_by_page(town: Town, client: FlaskClient) -> None:
+    """Pages follow one another to the end, and odd filters are refused with a page."""
+    for n in range(12):
+        text(client, "girafe", JOSEPH, f"m{n}")
+    _sign_in(town, client)
+    path, seen = "/desk/messages", 0
+    for _ in range(5):
+        page = read(client.get(path))
+        seen += len([one for one in page.all("p", class_="hint") if "·" in one["text"]])
+        following = page.all("a", rel="next")
+        if not following:
+            break
+        path = following[0]["href"]
+
+    assert seen == 25  # twelve in, twelve out, and the code that signed in
+    assert client.get("/desk/messages?state=odd").status_code == 422
+    assert client.get("/desk/messages?cursor=x").status_code == 422
+
+
+def test_nobody_sees_the_desk(town: Town, client: FlaskClient) -> None:
+    """Without signing in, every page of the desk leads to the form, and nothing is done."""
+    for path in ("/desk", "/desk/messages"):
+        assert client.get(path).location == "/desk/login"
+    for path in ("/desk/synonyms", "/desk/callbacks/x"):
+        assert client.post(path, data={"word": "a", "means": "b"}).location == "/desk/login"
+    assert db.value("SELECT COUNT(*) FROM synonym") == 0
