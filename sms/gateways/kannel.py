@@ -90,7 +90,7 @@ class Kannel(Gateway):
     def send(self, message: Outgoing) -> Outcome:
         """One text, one request, no retry; blocks as long as `timeout` allows. Never raises.
 
-        The provider's id is our own reference: the receipt's address carries it, Kannel's answer has none.
+        The provider's id is our own key: the receipt's address carries it, Kannel's answer has none.
         """
         if not E164.fullmatch(message.to):
             return Failed("the recipient is no international number")
@@ -105,10 +105,11 @@ class Kannel(Gateway):
                 # Kannel does not choose: what is not in GSM 03.38 would reach the phone as `?`.
                 "coding": "0" if size.encoding == "GSM-7" else "2",
                 "dlr-mask": str(RECEIPTS_WANTED),
-                "dlr-url": f"{self._receipts}?id={_literal(message.reference)}&status=%d&answer=%A",
+                # Kannel fills in what begins with `%`, a percent-encoded letter too: nothing in a key is encoded.
+                "dlr-url": f"{self._receipts}?id={message.key}&status=%d&answer=%A",
             },
         )
-        return answer if isinstance(answer, Retry | Unknown) else _outcome(*answer, message.reference)
+        return answer if isinstance(answer, Retry | Unknown) else _outcome(*answer, message.key)
 
     def health(self) -> str:
         """Asks smsbox for a text to nobody: it checks the account first, then misses the number, and sends nothing."""
@@ -175,14 +176,14 @@ class Kannel(Gateway):
         )
 
     def parse_receipt(self, knock: Knock) -> Receipt:
-        """From `id status answer` of the address that `send` gave. Raises: MalformedError without our reference."""
+        """From `id status answer` of the address that `send` gave. Raises: MalformedError without our key."""
         form = _words(_fields(knock.query))
-        reference = identifier(form)
-        if reference is None:
+        key = identifier(form)
+        if key is None:
             raise MalformedError("id is missing")
         said = form.get("status", "").strip()
         status = _STATUSES.get(said, "unknown")
-        return Receipt(reference, status, said, _reason(form.get("answer", "")) if status == "failed" else "")
+        return Receipt(key, status, said, _reason(form.get("answer", "")) if status == "failed" else "")
 
 
 def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
@@ -192,17 +193,12 @@ def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
     return kind(parts.hostname or "", parts.port, timeout=timeout)
 
 
-def _literal(value: str) -> str:
-    """`value` in an address that Kannel fills in: `%2B` would lose its `%2`, so that a literal `%` is `%%`."""
-    return urllib.parse.quote(value, safe="", errors="replace").replace("%", "%%")
-
-
-def _outcome(status: int, words: str, reference: str) -> Outcome:
+def _outcome(status: int, words: str, key: str) -> Outcome:
     """What an answer means. Reasons are our own words: Kannel's may name the number."""
     if status in (200, 202) and words.startswith(
         ("0:", "3:", "Sent.")
     ):  # 3: the link to the operator is down, it waits
-        return Accepted(reference, None)
+        return Accepted(key, None)
     if status == 202:
         return Unknown("taken, in words that are not Kannel's")
     if status == 400 and ("receiver" in words or words.startswith(("Number(s)", "Charset"))):
