@@ -15,6 +15,8 @@ NEEDED = {
     "/usr/sbin/bearerbox": "kannel",
     "/usr/sbin/smsbox": "kannel",
     "/usr/lib/kannel/test/fakesmsc": "kannel-extras",
+    "/usr/bin/gammu": "gammu",
+    "/usr/bin/gammu-smsd": "gammu-smsd",
 }
 
 
