@@ -61,7 +61,9 @@ LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
-    "already_ended", "expired", "storage_full", "busy",
+    "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
+    "already_extended", "still_available", "too_many_waits", "offer_lapsed", "too_many_alerts", "alert_too_wide",
+    "no_such_alert",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
 OFFERED = {
@@ -452,11 +454,16 @@ def walk(person: int) -> Iterator[tuple[Screen, State]]:
             pin = made.facts["pin"]
             yield take("mine", {})
             yield take("mine", {}, pickup_code=pin)
+            yield take("extend", {}, pickup_code=pin)
+            yield take("extend", {}, pickup_code=pin)  # once only
             yield take("cancel", {})
             yield take("cancel", {}, pickup_code=pin)
     _, missed = take("search", {}, words="amphithéâtre démontable")
     yield take("search", {}, words="amphithéâtre démontable")
     yield take("search", missed, words="amphithéâtre démontable")
+    for words in column(cli.DEMO / "categories.csv", "fr")[:3]:
+        yield take("alert", {}, words=words)
+    yield take("alert", {})
     for (code,) in db.rows("SELECT code FROM project ORDER BY id"):
         yield take("details", {}, code=code)
     for category in catalog.categories():
@@ -488,7 +495,8 @@ def test_demo_fits_in_every_language(town: Town) -> None:
                 fits(screen, state, language, TITLE_ROOM)
     assert seen >= {"details", "details_slot", "ask_quantity", "confirm", "too_few", "reserved", "mine", "mine_one",
                     "cancel_ask", "cancelled", "results", "results_end", "project", "projects", "machines", "none",
-                    "offer_human", "refusal_not_reservable"}  # fmt: skip
+                    "offer_human", "extended", "alert_added", "alerts", "refusal_already_extended",
+                    "refusal_not_reservable"}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
