@@ -479,8 +479,9 @@ def cancel_unsent(person_id: int) -> int:
 def stop(phone: str) -> None:
     """Opt out the person of an E.164 number: what waits for them is not sent any more."""
     with db.transaction():
-        people.opt_out_phone(phone)
-        cancel_unsent(people.ensure(phone))
+        person_id = people.ensure(phone)
+        people.opt_out(person_id)
+        cancel_unsent(person_id)
 
 
 def claimants() -> set[str]:

@@ -311,3 +311,12 @@ def test_no_number_gets_out(
     assert "broke it" in written.getvalue()
     for number in (FABIOLA, FABIOLA[1:], "0" + FABIOLA[4:]):
         assert [one for one in said if number in one] == []
+
+
+def test_a_provider_says_stop_of_somebody_erased(town: Town) -> None:
+    """Refusing the last word, it does not bring the number back."""
+    personal.erase(town.person())
+
+    people.opt_out_phone(FABIOLA)
+
+    assert mentions(FABIOLA) == []

@@ -61,7 +61,7 @@ LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
-    "already_ended", "expired", "storage_full", "busy",
+    "already_ended", "expired", "too_many_gifts", "no_such_place", "storage_full", "busy",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
 OFFERED = {
