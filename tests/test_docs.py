@@ -117,8 +117,8 @@ def refusals_of(function: Any) -> set[str]:
 
 # What the SMS door calls, and what the storage may say to anybody.
 MET_BY_SMS = {
-    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(catalog.get), *refusals_of(gifts.give),
-    "storage_full", "busy",
+    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(catalog.get),
+    *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip
 
 
