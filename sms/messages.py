@@ -624,7 +624,7 @@ _COLUMNS = {
     "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
     "m.missed",
     "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
-    "m.kind, m.cost, m.in_reply_to, m.sent_at",
+    "m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
 }
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 
