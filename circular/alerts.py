@@ -205,5 +205,17 @@ def _found(alert: Mapping[str, Any]) -> dict[str, Any] | None:
     return catalog.match_of(query, alert["hit_id"])
 
 
+# --- personal data ----------------------------------------------------------------------------------------------------
+def export(person_id: int) -> list[dict[str, Any]]:
+    """A person's alerts, those too that ended a moment ago; times are milliseconds since 1970."""
+    found = _select("person_id = ? ORDER BY id", person_id)
+    return [{name: one[name] for name in ("asked", "created_at", "ends_at")} for one in found]
+
+
+def erase(person_id: int) -> None:
+    """A person never asked to be told. Inside a transaction."""
+    db.run("DELETE FROM alert WHERE person_id = ?", person_id)
+
+
 def _now() -> int:
     return db.to_ms(clock.now())

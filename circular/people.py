@@ -206,8 +206,10 @@ def opt_out(person_id: int) -> None:
 
 
 def opt_out_phone(phone: str) -> None:
-    """Opt out the person of an E.164 number, as their operator or the provider asked. Inside a transaction."""
-    opt_out(ensure(phone))
+    """Opt out the person of an E.164 number, as their operator or the provider asked; nobody is made of it."""
+    person_id = known(phone)
+    if person_id is not None:
+        opt_out(person_id)
 
 
 def opt_in(person_id: int) -> None:

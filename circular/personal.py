@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from circular import (
+    alerts,
     callbacks,
     catalog,
     clock,
@@ -21,6 +22,7 @@ from circular import (
     reservations,
     settings,
     unfound,
+    waitlist,
 )
 from circular.errors import Refusal
 from circular.people import Actor
@@ -29,6 +31,7 @@ PAGE = 500
 # The places that know the person of a row `m` of any table: staff of these, and no others, may see the number.
 TIES = (
     "(SELECT r.place_id FROM reservation r WHERE r.person_id = m.person_id AND r.person_id <> 0 "
+    "UNION ALL SELECT l.place_id FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.person_id = m.person_id "
     "UNION ALL SELECT c.place_id FROM callback c WHERE c.person_id = m.person_id AND c.done_at IS NULL "
     "UNION ALL SELECT l.place_id FROM gift g JOIN listing l ON l.id = g.listing_id WHERE g.person_id = m.person_id)"
 )
@@ -44,7 +47,7 @@ class Holder(Protocol):
         """Forget it. Called inside a transaction."""
 
 
-HOLDERS: dict[str, Holder] = {"callbacks": callbacks, "gifts": gifts}
+HOLDERS: dict[str, Holder] = {"waitlist": waitlist, "alerts": alerts, "callbacks": callbacks, "gifts": gifts}
 
 
 def hold(name: str, holder: Holder) -> None:
@@ -107,9 +110,9 @@ def erase(actor: Actor) -> None:
         phone = people.phone_of(person_id)
         if phone is None:
             raise Refusal("no_phone")
-        _cancel_all(person_id, actor.door)
         for holder in HOLDERS.values():
             holder.erase(person_id)
+        _cancel_all(person_id, actor.door)
         people.forget(person_id)  # after the listings' locks; from here on nobody reserves for this person
         _cancel_all(person_id, actor.door)  # what came meanwhile
         notices.erase(person_id)
@@ -131,6 +134,7 @@ def forget_old() -> int:
     chosen = settings.get()
     done = reservations.unlink(chosen.reservations_kept_days)
     with db.transaction():
-        done += callbacks.forget(chosen.messages_kept_days) + notices.forget(chosen.messages_kept_days)
+        for noun in (callbacks, notices, waitlist):
+            done += noun.forget(chosen.messages_kept_days)
         done += gifts.forget(chosen.reservations_kept_days) + unfound.forget()
     return done

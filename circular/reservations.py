@@ -475,7 +475,8 @@ def unlink(days: int, limit: int = 500) -> int:
             limit,
         )
         for reservation_id, reference in found:  # an origin may name the person, and no door repeats it after so long
-            db.run("UPDATE reservation_event SET person_id = NULL WHERE reservation_id = ?", reservation_id)
+            forgotten = "UPDATE reservation_event SET person_id = NULL, origin = NULL WHERE reservation_id = ?"
+            db.run(forgotten, reservation_id)
             query = "UPDATE reservation SET person_id = ?, origin = ? WHERE id = ?"
             db.run(query, people.nobody(), f"over:{reference}", reservation_id)
         return len(found)

@@ -164,8 +164,8 @@ def _validate(s: Settings) -> None:
         if gateway in (s.sms_gateway, *s.sms_fallback_gateways):
             for name in needed:
                 _check(name.upper(), bool(getattr(s, name)), f"a value, as {gateway} sends", "nothing")
-    for name in ("messages_kept_days", "reservations_kept_days"):  # a text may wait for two days to be sent
-        _check(name.upper(), 3 <= getattr(s, name) <= 3650, "3 to 3650 days", getattr(s, name))
+    for name in ("messages_kept_days", "reservations_kept_days"):  # a text may wait for a week to be sent
+        _check(name.upper(), 8 <= getattr(s, name) <= 3650, "8 to 3650 days", getattr(s, name))
     for name in ("africastalking_api_url", "public_url", "kannel_url", "android_url"):
         url = getattr(s, name)
         _check(name.upper(), not url or _is_site(url), "scheme, host and port", "?")

@@ -332,6 +332,26 @@ def _end(waiting_id: int, state: str) -> bool:
     )  # fmt: skip
 
 
+# --- personal data ----------------------------------------------------------------------------------------------------
+def export(person_id: int) -> list[dict[str, Any]]:
+    """What a person waited for; times are milliseconds since 1970."""
+    names = ("listing", "title", "unit", "state", "place", "created_at", "offer_expires_at", "ended_at")
+    found = _select("w.person_id = ? ORDER BY w.id", person_id)
+    return [{**{name: one[name] for name in names}, "quantity": catalog.amount(one["quantity"])} for one in found]
+
+
+def erase(person_id: int) -> None:
+    """A person never waited; who comes after them moves up. Inside a transaction."""
+    for waiting in _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id", person_id):
+        leave(Actor(person_id, "resident", "personal"), waiting["reference"])
+    db.run("DELETE FROM waiting WHERE person_id = ?", person_id)
+
+
+def forget(days: int) -> int:
+    """Drop what people waited for until more than `days` ago; how many places in queues. Inside a transaction."""
+    return db.run("DELETE FROM waiting WHERE ended_at < ?", _now() - days * 86_400_000)
+
+
 def _now() -> int:
     return db.to_ms(clock.now())
 

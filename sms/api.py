@@ -41,7 +41,7 @@ class MessageOut(Schema):
     reason = fields.String(metadata={"description": "The rule or the error that explains the state"})
     gateway = fields.String(allow_none=True)
     language = fields.String()
-    segments = fields.Integer(metadata={"description": "SMS that it takes; 0 once its text is forgotten"})
+    segments = fields.Integer(metadata={"description": "SMS that it takes; of what came, 0 once its text is forgotten"})
     intent = fields.String(allow_none=True, metadata={"description": "In: what it was understood as"})
     understood = fields.Boolean(allow_none=True, metadata={"description": "In: false when nothing came of it"})
     kind = fields.String(allow_none=True, metadata={"description": "Out: an answer, or what nobody asked for"})
@@ -73,7 +73,7 @@ def _message(facts: Mapping[str, Any]) -> dict[str, Any]:
         "id": f"{facts['direction']}-{facts['id']}",
         "at": writing.at(facts["at"]),
         **{name: facts[name] for name in ("direction", "phone", "text", "state", "reason", "gateway", "language")},
-        "segments": segments.measure(facts["text"]).segments if facts["text"] else 0,
+        "segments": (segments.measure(facts["text"]).segments if facts["text"] else 0) if came else facts["segments"],
         "intent": facts.get("intent") or None,
         "understood": not facts["missed"] if came and facts["state"] in ("handled", "failed") else None,
         "kind": facts.get("kind"),

@@ -479,8 +479,9 @@ def cancel_unsent(person_id: int) -> int:
 def stop(phone: str) -> None:
     """Opt out the person of an E.164 number: what waits for them is not sent any more."""
     with db.transaction():
-        people.opt_out_phone(phone)
-        cancel_unsent(people.ensure(phone))
+        person_id = people.ensure(phone)
+        people.opt_out(person_id)
+        cancel_unsent(person_id)
 
 
 def claimants() -> set[str]:
@@ -623,7 +624,7 @@ _COLUMNS = {
     "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
     "m.missed",
     "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
-    "m.kind, m.cost, m.in_reply_to, m.sent_at",
+    "m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
 }
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 

@@ -12,17 +12,30 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import callbacks, db, exports, gifts, idempotency, logs, notices, people, personal, reservations
+from circular import (
+    alerts,
+    callbacks,
+    db,
+    exports,
+    gifts,
+    idempotency,
+    logs,
+    notices,
+    people,
+    personal,
+    reservations,
+    waitlist,
+)
 from circular.people import Actor
 from sms import messages, worker
 from tests.api.test_listings import problem
 from tests.sms.conversation import text
-from tests.town import FABIOLA, JOSEPH, Town
+from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
 TABLES = {
     "person": "phone", "notice": "facts", "repeat": "answer", "gift": "text", "callback": "words", "conversation": "shown",
     "inbound_message": "sender || text", "outbound_message": "recipient || text", "ussd_session": "typed || state || screen",
-    "listing": "title || description", "unfound": "words", "tally": "name", "reservation": "origin",
+    "listing": "title || description", "alert": "asked", "unfound": "words", "tally": "name", "reservation": "origin",
 }  # fmt: skip
 
 
@@ -44,6 +57,10 @@ def live_a_little(town: Town, client: FlaskClient, phone: str = FABIOLA) -> dict
     text(client, f"R {code} 2", phone)
     callbacks.ask(person, "girafe", f"test:call:{phone}")
     gift = gifts.give(person, "tole rouillee", 20, f"test:gift:{phone}")
+    alerts.add(person, {"q": "rhinoceros"}, f"test:alert:{phone}")
+    scarce = town.listing(title="Volet", quantity=1)["code"]
+    town.reserve(town.builder(), scarce)
+    waitlist.join(Actor(person, "resident", "sms"), person, scarce, 1, f"test:wait:{phone}")
     staff = {**town.token("staff", "la-sphere"), "Idempotency-Key": f"k{person}"}
     body = {"listing": code, "quantity": 3, "phone": phone}
     assert client.post("/api/v1/reservations", json=body, headers=staff).status_code == 201
@@ -66,6 +83,8 @@ def test_an_export_holds_everything(town: Town, client: FlaskClient) -> None:
     assert [(one["listing"], one["quantity"], one["state"]) for one in kept["reservations"]] == [
         (lived["code"], 3, "held"), (lived["code"], 2, "held"),
     ]  # fmt: skip
+    assert [(one["title"], one["state"]) for one in kept["waitlist"]] == [("Volet", "waiting")]
+    assert [one["asked"] for one in kept["alerts"]] == [{"q": "rhinoceros"}]
     assert [(one["words"], one["place"]) for one in kept["callbacks"]] == [("girafe", "la-sphere")]
     assert [(one["text"], one["listing"]) for one in kept["gifts"]] == [("20 tole rouillee", lived["gift"])]
     assert [one["text"] for one in kept["messages"]["received"]] == ["girafe", f"R {lived['code']} 2"]
@@ -98,6 +117,7 @@ def test_erasing_leaves_no_way_to_the_number(town: Town, client: FlaskClient) ->
     problem(client.get("/api/v1/me/export", headers=token), 401, "bad_token")
     assert mentions(FABIOLA) == []
     assert mentions("rouillee") == ["gift", "listing"]  # Joseph's
+    assert db.value("SELECT COUNT(*) FROM alert") == db.value("SELECT COUNT(*) FROM waiting") == 1
     assert set(mentions(JOSEPH)) >= {"person", "inbound_message", "outbound_message", "repeat"}
     assert town.available(lived["code"]) == 10 and town.available(other["code"]) == 5
     assert [one["phone"] for one in callbacks.open_for(town.staff)] == [JOSEPH]
@@ -106,6 +126,23 @@ def test_erasing_leaves_no_way_to_the_number(town: Town, client: FlaskClient) ->
     assert [state for state, _ in kept] == ["cancelled", "cancelled"]
     assert str(text(client, "M")).startswith("Aucune réservation en cours.")
     assert town.person().person_id != lived["person"]
+
+
+def test_who_waits_behind_somebody_erased(town: Town) -> None:
+    """Moves up: what the erased person held or was offered is offered to the next, and to nobody who is gone."""
+    listing = town.listing(quantity=1)["code"]
+    town.reserve(town.person(FABIOLA), listing)
+    for phone in (JOSEPH, MIRTHA):
+        waiter = town.person(phone)
+        assert waiter.person_id is not None
+        waitlist.join(waiter, waiter.person_id, listing, 1, f"test:wait:{phone}")
+
+    personal.erase(town.person(FABIOLA))
+    personal.erase(town.person(JOSEPH))
+
+    mirtha = town.person(MIRTHA).person_id
+    assert mirtha is not None and waitlist.offer_of(mirtha)
+    assert [(notice.person_id, notice.kind) for notice in notices.untold(9)] == [(mirtha, "offer")]
 
 
 def test_a_published_gift_stays(town: Town, client: FlaskClient) -> None:
@@ -311,3 +348,12 @@ def test_no_number_gets_out(
     assert "broke it" in written.getvalue()
     for number in (FABIOLA, FABIOLA[1:], "0" + FABIOLA[4:]):
         assert [one for one in said if number in one] == []
+
+
+def test_a_provider_says_stop_of_somebody_erased(town: Town) -> None:
+    """Refusing the last word, it does not bring the number back."""
+    personal.erase(town.person())
+
+    people.opt_out_phone(FABIOLA)
+
+    assert mentions(FABIOLA) == []

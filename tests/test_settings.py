@@ -26,6 +26,7 @@ def test_defaults_are_safe() -> None:
         ("AFRICASTALKING_API_URL", "http://host:99999"), ("DATABASE_URL", "sqlite:town.db"), ("DATABASE_URL", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///:memory:"), ("TRUSTED_PROXY", "caddy"), ("HOLD_OPENING_DAYS", "0"),
         ("HOLD_OPENING_DAYS", "999999999"), ("RESIDENT_MAX_HOLDS", "0"), ("WRITES_PER_MINUTE", "0"),
+        ("MESSAGES_KEPT_DAYS", "1"), ("RESERVATIONS_KEPT_DAYS", "99999"),
     ],
 )  # fmt: skip
 def test_a_wrong_setting(name: str, value: str) -> None:

@@ -361,6 +361,8 @@ class ExportOut(Schema):
 
     person = fields.Dict()
     reservations = fields.List(fields.Dict())
+    waitlist = fields.List(fields.Dict())
+    alerts = fields.List(fields.Dict())
     callbacks = fields.List(fields.Dict())
     gifts = fields.List(fields.Dict())
     messages = fields.Dict()
