@@ -172,6 +172,26 @@ def test_kill_while_sending(town: Town, database_url: str) -> None:
 
 
 @pytest.mark.usefixtures("_a_working_day")
+def test_nobody_takes_a_place_twice(town: Town) -> None:
+    """Four workers look at once for the next place of a modem: one of them gets it, each time."""
+    _queue(range(8), "text")
+    line = Line(per_second=8 / 60)
+    posts = [Post(line, worker=f"worker-{n}") for n in range(4)]
+    ready = threading.Barrier(4)
+
+    def look(number: int) -> None:
+        ready.wait(30)
+        posts[number].sender.tick()
+
+    for place in range(1, 5):
+        with time_machine.travel(MORNING + timedelta(seconds=8 * place), tick=False):
+            together(look, 4)
+            for post in posts:
+                post.round()
+        assert len(line.handed) == place
+
+
+@pytest.mark.usefixtures("_a_working_day")
 def test_receipts_in_a_heap(town: Town, app: Flask) -> None:
     """An hour late, all at once, out of order, repeated, with words nobody knows: each text ends where it should."""
     _queue(range(60), "text")
