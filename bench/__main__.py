@@ -21,13 +21,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from bench import catalogue
 from circular import catalog, db, people, settings
-from sms import inbox, messages
-from sms.gateways.base import Inbound
+from sms import inbox, messages, outbox
+from sms.gateways.base import Accepted, Capabilities, Gateway, Inbound, Outgoing
 
 CORES = sorted(os.sched_getaffinity(0))
 LOAD_CORE, SERVER_CORE = (
@@ -389,10 +389,14 @@ def texting(bench: Bench, url: str, count: int) -> None:
         start = time.perf_counter()
         stored = _generate({"ports": [OURS], "connections": 8, "once": True, "seconds": 600, "requests": forms})
         assert stored["statuses"] == {"200": count}, stored
+        kept = count / (time.perf_counter() - start)
         while db.value(answered) < count:
             time.sleep(0.02)
         speed = count / (time.perf_counter() - start)
     db.close()
+    raw.append(raw_commits(url, bench.seconds / 2))
+    bench.rate(f"burst of {count} inbound SMS stored over HTTP, while others are answered, vs raw durable commits", kept,
+               statistics.mean(raw), 0.08, 0.22)  # fmt: skip
     bench.note(
         "inbound SMS stored, understood, answered (a second), one process", f"{speed:.0f}/s", "", speed, 150, 400
     )
@@ -401,6 +405,81 @@ def texting(bench: Bench, url: str, count: int) -> None:
 def _drain() -> None:
     while inbox.handle_pending():
         pass
+
+
+class Instant(Gateway):
+    """Takes whatever it is handed, at once: what remains is ours."""
+
+    name = "instant"
+    capabilities = Capabilities(False, False, False, 1_000_000.0, False)
+
+    @classmethod
+    def from_settings(cls, _settings: settings.Settings) -> Instant:
+        return cls()
+
+    def send(self, message: Outgoing) -> Accepted:
+        return Accepted(message.reference, None)
+
+    def parse_inbound(self, _knock: object) -> None:
+        raise NotImplementedError
+
+
+def posting(bench: Bench, url: str, count: int, alerts: int) -> None:
+    """Sending: a backlog of answers drained by a gateway that takes at once, and answers claimed among waiting alerts."""
+    settings.use(settings.load({"DATABASE_URL": url, "SMS_DAILY_LIMIT": "1000000"}))
+    db.open_database(url)
+    db.connect()
+    db.run("UPDATE outbound_message SET state = 'cancelled' WHERE state = 'queued'")
+    phones = [f"+596696{n:06}" for n in range(2500)]
+    taken: dict[int, float] = {}
+    for waiting in (alerts // 100, alerts):
+        with db.transaction():
+            db.run(
+                "INSERT INTO outbound_message (person_id, recipient, text, kind, priority, language, created_at) "
+                "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < ?) "
+                "SELECT ?, 'alert ' || x, 'Alerte', 'notice', 3, 'fr', 0 FROM n",
+                waiting - sum(taken), people.ensure("+596697999999"),
+            )  # fmt: skip
+        durations = []
+        for n in range(50):
+            _answer(phones[4 * n : 4 * n + 4])
+            start = time.perf_counter()
+            found = messages.claim("instant", "bench", 4)
+            durations.append(time.perf_counter() - start)
+            assert [one.kind for one in found] == [messages.ANSWER] * 4
+            with db.transaction():
+                for one in found:
+                    messages.mark_sent(one.id, "instant", None, None)
+        taken[waiting] = statistics.median(durations) * 1000
+    small, large = taken
+    bench.note(f"claiming 4 answers among {large} waiting alerts over {small}", f"{taken[large]:.2f} ms",
+               f"{taken[small]:.2f} ms", taken[large] / taken[small], 2, 1.5, more_is_better=False)  # fmt: skip
+    db.run("UPDATE outbound_message SET state = 'cancelled' WHERE state = 'queued'")
+    _answer(itertools.islice(itertools.cycle(phones), count))
+    raw = [raw_commits(url, bench.seconds / 2)]
+    sent = _per_second(count, _send)
+    raw.append(raw_commits(url, bench.seconds / 2))
+    assert db.value("SELECT COUNT(*) FROM outbound_message WHERE state = 'queued'") == 0
+    db.close()
+    bench.rate(f"sending {count} queued answers, a gateway that takes at once, vs raw durable commits", sent,
+               statistics.mean(raw), 0.3, 1.0)  # fmt: skip
+
+
+def _answer(phones: Iterable[str]) -> None:
+    with db.transaction():
+        for phone in phones:
+            text = "Réservé: Planche sapin 200x20 cm (1). CODE 7391. La Sphère, avant mer 02/12 17h."
+            messages.queue(people.ensure(phone), phone, text, messages.ANSWER, "fr")
+
+
+def _send() -> None:
+    wake = threading.Event()
+    sender = outbox.Sender(Instant(), "bench", wake)
+    while sender.tick() or sender.busy:
+        if sender.busy:
+            wake.wait(1)
+            wake.clear()
+    sender.close()
 
 
 # --- weight -----------------------------------------------------------------------------------------------------------
@@ -512,6 +591,7 @@ def main() -> None:
         weighing(bench, counts[-1], large)
         reserving(bench, large)
         texting(bench, large, 500 if options.quick else 3000)
+        posting(bench, large, 1000 if options.quick else 10_000, 10_000 if options.quick else 100_000)
         publishing(bench, sizes)
     if options.postgres:
         on_postgres(bench, counts[0])

@@ -21,9 +21,22 @@ log = logging.getLogger(__name__)
 
 
 def handle_pending(limit: int = 16) -> int:
-    """Handle the oldest messages that wait; how many. On SQLite a batch shares one durable commit."""
+    """Handle the oldest messages that wait, `limit` at most; how many.
+
+    On SQLite they share one durable commit; on PostgreSQL each has its own, as workers that held many listings' locks
+    would wait for each other in a ring.
+    """
+    if db.is_sqlite():
+        return _handle_batch(limit)
+    done = 0
+    while done < limit and _handle_batch(1):
+        done += 1
+    return done
+
+
+def _handle_batch(limit: int) -> int:
     with db.transaction():
-        batch = messages.pending(limit if db.is_sqlite() else 1)
+        batch = messages.pending(limit)
         for message in batch:
             try:
                 with db.transaction():

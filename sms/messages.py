@@ -9,6 +9,8 @@ request. The rows are the truth; queues in memory only wake somebody up.
                      |  `-> unknown (the provider may have taken it) -> sending once more, if somebody asked for it
                      `----> queued again, later | failed | cancelled
 
+A provider that sends a reference once is handed what it may have taken until it says so: an answer is then `queued` again.
+
 Who is sent to first: STOP's confirmation and answers, then offers, then the rest. One recipient reads them in that order,
 one text at a time; what waits for the morning holds up nothing that came later.
 """
@@ -420,12 +422,18 @@ def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str 
 IN_HAND = "WHERE id = ? AND state = 'sending' AND claimed_by = ?"
 
 
+# Back in its place in the recipient's line, unless it may have been taken and nobody asked for it: it may wait for long.
+BACK = (
+    f"CASE WHEN {UNWANTED} THEN 'cancelled' WHEN unknown_by IS NULL OR kind IN ('last', 'answer') THEN 'queued' "
+    "ELSE 'unknown' END"
+)
+
+
 def mark_for_retry(message: Claimed, reason: str, seconds: float) -> None:
     """The provider did not take it: try again in `seconds`, and what stands behind it in the recipient's line after it."""
     again = _now() + int(seconds * 1000) if seconds else 0
     db.run(
-        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' WHEN unknown_by IS NULL THEN 'queued' "
-        f"ELSE 'unknown' END, claimed_by = NULL, reason = ?, next_attempt_at = ? {IN_HAND}",
+        f"UPDATE outbound_message SET state = {BACK}, claimed_by = NULL, reason = ?, next_attempt_at = ? {IN_HAND}",
         reason,
         again,
         message.id,
@@ -446,13 +454,16 @@ def mark_unknown(message: Claimed, gateway: str, reason: str, *, seconds: float 
 
     With `seconds` the gateway is idempotent: it is handed the text again then, and again until it says what became of it.
     """
-    once_more = message.kind in ASKED_FOR and message.unknown_by is None
+    asked_for = message.kind in ASKED_FOR
+    once_more = asked_for and message.unknown_by is None
     resend_at = _now() + RESEND_UNKNOWN_AFTER // timedelta(milliseconds=1) if once_more else None
     again = _now() + int(seconds * 1000) if seconds is not None else resend_at or NEVER
     db.run(
-        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE 'unknown' END, claimed_by = NULL, "
+        f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' ELSE ? END, claimed_by = NULL, "
         "reason = ?, next_attempt_at = ?, unknown_by = ?, resend_at = "
         f"CASE WHEN unknown_by = ? THEN COALESCE(resend_at, ?) ELSE ? END {IN_HAND}",
+        # It keeps its place in the line while it is soon known what became of it.
+        "queued" if asked_for and seconds is not None else "unknown",
         reason, again, gateway, gateway if seconds is not None else None, resend_at, resend_at, message.id, message.worker,
     )  # fmt: skip
 
@@ -493,8 +504,7 @@ def give_back(worker: str) -> int:
     """Queue again what a worker that died had claimed (an answer may arrive twice, never not at all); how many."""
     with db.transaction():
         return db.run(
-            f"UPDATE outbound_message SET state = CASE WHEN {UNWANTED} THEN 'cancelled' WHEN unknown_by IS NULL "
-            "THEN 'queued' ELSE 'unknown' END, claimed_by = NULL, reason = 'worker_died', next_attempt_at = 0 "
+            f"UPDATE outbound_message SET state = {BACK}, claimed_by = NULL, reason = 'worker_died', next_attempt_at = 0 "
             "WHERE state = 'sending' AND claimed_by = ?",
             worker,
         )

@@ -185,12 +185,13 @@ class Sender:
     def _mark(self, flight: Flight, outcome: Outcome, *, elsewhere: bool) -> None:
         """Mark one text. `elsewhere`: another gateway sends now, so that what this one did not take need not wait."""
         gateway, message, _ = flight
-        tries = message.attempts + 1
+        tries, age = message.attempts + 1, clock.now() - db.from_ms(message.created_at)
         if isinstance(outcome, Accepted):
             messages.mark_sent(message.id, gateway.name, outcome.provider_id, outcome.cost)
             return
         if isinstance(outcome, Unknown):
-            again = ways.pause(tries, ways.LONGEST_PAUSE) if _once(gateway) else None
+            surely = _once(gateway) and age <= messages.OUTAGE_GIVE_UP_AFTER
+            again = ways.pause(tries, ways.LONGEST_PAUSE) if surely else None
             messages.mark_unknown(message, gateway.name, outcome.reason, seconds=again)
             return
         ways.refund(message.day, message.segments)
@@ -199,7 +200,6 @@ class Sender:
             if outcome.opt_out:
                 people.opt_out_phone(message.recipient)
             return
-        age = clock.now() - db.from_ms(message.created_at)
         if age > (messages.OUTAGE_GIVE_UP_AFTER if outcome.everybody else messages.GIVE_UP_AFTER):
             messages.mark_failed(message, outcome.reason)
             return
