@@ -445,7 +445,8 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     words = str(args.get("words", ""))
     found = yield Call(verb, {"words": words, "cursor": args.get("cursor")})
     if not found["items"]:
-        return Said(Screen(f"{verb}_none", {"words": words.upper()}), opened(state))
+        key = f"{verb}_none" if words else "no_more"
+        return Said(Screen(key, {"words": words.upper()}), opened(state))
     rows = tuple(
         Row(
             {"n": n, "title": one["title"], "code": one["code"], "place": one.get("place_name") or ""},

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from circular import (
@@ -25,6 +26,7 @@ from circular import (
     unfound,
     waitlist,
 )
+from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import shorten
@@ -107,7 +109,7 @@ def _thing(turn: Turn, code: str) -> dict[str, Any]:
     names = {category["code"]: category["labels"] for category in catalog.categories()}
     language = i18n.current()
     said = [
-        f"{catalog.amount(need['quantity'])} {names[need['category']].get(language) or names[need['category']]['fr']}"
+        f"{i18n.format_number(Decimal(need['quantity']) / MILLI, language)} {names[need['category']].get(language) or names[need['category']]['fr']}"
         for need in project["needs"]
     ]
     place = places.get_place(project["place"])["name"] if project["place"] else ""
