@@ -255,11 +255,12 @@ def _unknown(state: State, args: dict[str, Any]) -> Step:
     text = str(args.get("words", ""))
     if missed >= MISSED:
         return Said(
-            Screen("offer_human", {"words": text}),
+            Screen("offer_human", {"words": text or "?"}),
             {**kept(state), "missed": missed, **_question(["human", {"words": text}])},
         )
     yield from ()
-    return Said(Screen("unknown", {"text": text}), {**kept(state), "missed": missed})
+    screen = Screen("unknown", {"text": text}) if text else Screen("help")  # an emoji alone cannot be said back
+    return Said(screen, {**kept(state), "missed": missed})
 
 
 def _details(state: State, args: dict[str, Any]) -> Step:

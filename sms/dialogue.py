@@ -108,10 +108,11 @@ def _thing(turn: Turn, code: str) -> dict[str, Any]:
             raise refusal from None
     names = {category["code"]: category["labels"] for category in catalog.categories()}
     language = i18n.current()
-    said = [
-        f"{i18n.format_number(Decimal(need['quantity']) / MILLI, language)} {names[need['category']].get(language) or names[need['category']]['fr']}"
-        for need in project["needs"]
-    ]
+    said = []
+    for need in project["needs"]:
+        labels = names[need["category"]]
+        amount = i18n.format_number(Decimal(need["quantity"]) / MILLI, language)
+        said.append(f"{amount} {labels.get(language) or labels['fr']}")
     place = places.get_place(project["place"])["name"] if project["place"] else ""
     return {**project, "needs_said": said, "place_name": place}
 
