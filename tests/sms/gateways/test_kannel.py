@@ -7,18 +7,20 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from flask.testing import FlaskClient
 
-from circular import db, people
+from circular import db
 from circular.settings import Settings
-from sms import gateways, messages
+from sms import gateways
 from sms.gateways.base import Accepted, Failed, Outcome, Outgoing, Retry, Unknown
 from sms.gateways.kannel import Kannel
 from tests.fake_kannel import MODES, USERNAME, FakeKannel
 from tests.sms.gateways.case import FIXTURES, PHONE, SECRET
-from tests.town import FABIOLA
+from tests.sms.post import Post, states, write
+from tests.town import FABIOLA, JOSEPH
 
 TEXT = Outgoing("12", PHONE, "Réservé: CODE 7391")
 TAKEN = Accepted(TEXT.key, None)
@@ -85,7 +87,7 @@ def test_every_mode_is_tried() -> None:
 
 
 def test_send_what_kannel_reads(provider: FakeKannel) -> None:
-    """Text, number, sender and account; receipts of the end alone, under our own reference."""
+    """Text, number, sender and account; receipts of the end alone, under our own key."""
     gateway_to(provider.url, sender="40404").send(TEXT)
 
     (message,) = provider.messages
@@ -260,21 +262,43 @@ def test_inbound_is_stored_once_however_often_it_comes(client: FlaskClient) -> N
     assert db.rows("SELECT gateway, text FROM inbound_message") == [("kannel", "ça alors, tôle ? 🙂")]
 
 
-def test_receipt_finds_its_text_by_our_reference(client: FlaskClient) -> None:
-    """Out of order, for two texts: what is settled stays."""
-    with db.transaction():
-        for phone in (FABIOLA, "+596696000099"):
-            messages.queue(people.ensure(phone), phone, "x", messages.ANSWER, "fr")
-    ids = [row[0] for row in db.rows("SELECT id FROM outbound_message ORDER BY id")]
-    for message_id in ids:
-        messages.mark_sent(message_id, "kannel", str(message_id), None)
+def told(client: FlaskClient, provider: FakeKannel, number: int, name: str) -> None:
+    """A recorded receipt comes to the address that the text's request gave."""
+    address = provider.messages[number]["dlr-url"].removeprefix(RECEIPTS).split("&")[0]
+    rest = recorded(name).partition("&")[2]
+    answer = client.get(f"/sms/kannel/demo/receipt{address}&{rest}")
+    assert (answer.status_code, answer.data) == (200, b"")
 
-    for query in ("receipt-undelivered.query", "receipt-taken.query", "receipt-delivered.query"):
-        ours = recorded(query).replace("id=12", f"id={ids[0]}").replace("id=13", f"id={ids[1]}")
-        answer = client.get(f"/sms/kannel/demo/receipt?{ours}")
-        assert (answer.status_code, answer.data) == (200, b"")
+
+def test_receipts_find_their_texts(client: FlaskClient, provider: FakeKannel) -> None:
+    """Out of order, for two texts; what is settled stays."""
+    post = Post(gateway_to(provider.url))
+    for phone in (FABIOLA, JOSEPH):
+        write("x", phone=phone)
+        post.round()
+
+    told(client, provider, 1, "receipt-undelivered.query")
+    told(client, provider, 1, "receipt-taken.query")
+    told(client, provider, 0, "receipt-delivered.query")
+    told(client, provider, 0, "receipt-rejected.query")
 
     assert db.rows("SELECT state, reason FROM outbound_message ORDER BY id") == [
         ("delivered", ""),
         ("failed", "UNDELIV 001"),
     ]
+
+
+def test_receipt_for_an_answer_that_was_lost(client: FlaskClient, provider: FakeKannel) -> None:
+    """Kannel took the text and could not say so: its receipt does, and the text is not sent again."""
+    provider.mode = "cut"
+    post = Post(gateway_to(provider.url))
+    write("x")
+    post.round()
+    assert states() == ["unknown"]
+
+    told(client, provider, 0, "receipt-delivered.query")
+    provider.mode = "ok"
+    post.round(after=timedelta(minutes=10))
+
+    assert states() == ["delivered"]
+    assert len(provider.messages) == 1
