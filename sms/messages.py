@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, people, personal, settings
+from circular import clock, db, limits, people, personal, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -292,7 +292,8 @@ def queue(
     What is still unsent at `good_until` (milliseconds) is not sent any more. Beyond TEXTS_A_DAY it is written, and not
     sent.
     """
-    too_many = _had_enough(person_id)
+    # Not the person: who is erased and writes on has not cost less.
+    too_many = limits.count(f"texts:{people.alias(recipient)}", DAY // 1000) > TEXTS_A_DAY
     return db.insert_once(
         OutboundMessage,
         person_id=person_id, recipient=recipient, text=text, kind=kind, priority=PRIORITIES[kind], language=language,
@@ -300,16 +301,6 @@ def queue(
         state="cancelled" if too_many else "queued", reason="too_many_today" if too_many else "", good_until=good_until,
         created_at=clock.now(),
     )  # fmt: skip
-
-
-def _had_enough(person_id: int) -> bool:
-    """Whether TEXTS_A_DAY were written to somebody since midnight."""
-    found = db.value(
-        "SELECT created_at FROM outbound_message WHERE person_id = ? ORDER BY id DESC LIMIT 1 OFFSET ?",
-        person_id,
-        TEXTS_A_DAY - 1,
-    )
-    return found is not None and found >= ways.start_of_day()
 
 
 # The first of each recipient's line, by priority and number, whoever else of it may be sent later; what may have been
@@ -368,7 +359,9 @@ def _open_classes(day: str) -> list[tuple[int, int]]:
     """The priorities that may be sent now, most urgent first, and how many segments of each."""
     asked_for, rest = ways.left(day)
     limits = {LAST: NEVER, ANSWER: asked_for, OFFER: rest, NOTICE: rest}
-    kinds = ASKED_FOR if ways.is_quiet(clock.now()) else tuple(PRIORITIES)
+    now = clock.now()
+    quiet = clock.waking(now, settings.get().timezone) != now
+    kinds = ASKED_FOR if quiet else tuple(PRIORITIES)
     return [(PRIORITIES[kind], limits[kind]) for kind in kinds]
 
 

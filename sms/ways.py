@@ -14,9 +14,7 @@ import logging
 import math
 import random
 from collections.abc import Sequence
-from datetime import datetime, time
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from peewee import BigIntegerField, IntegerField, TextField
 
@@ -180,13 +178,6 @@ def today() -> str:
     return clock.local(clock.now(), settings.get().timezone).date().isoformat()
 
 
-def start_of_day() -> int:
-    """Milliseconds at which the local day began."""
-    zone = ZoneInfo(settings.get().timezone)
-    local = clock.now().astimezone(zone)
-    return db.to_ms(datetime.combine(local.date(), time(), zone))
-
-
 def left(day: str) -> tuple[int, int]:
     """Segments that a day has left: for what somebody asked for, and for the rest (which leaves the last fifth alone)."""
     limit = settings.get().sms_daily_limit
@@ -220,20 +211,6 @@ def spending() -> dict[str, Any]:
     """What today has cost, for people to read: `alarm` is 0, 80 or 100 (per cent of the limit, reached or not)."""
     found = db.row("SELECT segments, alarm FROM sms_day WHERE day = ?", today()) or (0, 0)
     return {"day": today(), "segments": found[0], "limit": settings.get().sms_daily_limit, "alarm": found[1]}
-
-
-# --- quiet hours ------------------------------------------------------------------------------------------------------
-QUIET_UNTIL, QUIET_FROM = (
-    time(8),
-    time(20),
-)  # local wall time between which people may be told what they did not ask for
-SUNDAY = 6
-
-
-def is_quiet(moment: datetime) -> bool:
-    """Whether what nobody asked for must wait: outside 8:00-20:00 on the wall clock, and on Sundays."""
-    local = clock.local(moment, settings.get().timezone)
-    return local.weekday() == SUNDAY or not QUIET_UNTIL <= local.time() < QUIET_FROM
 
 
 def _now() -> int:
