@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from stdnum import damm
 
 from circular.settings import LANGUAGES
+from circular.text import clean
 from sms import languages, lexicon
 from sms.reading import AROUND, Line, read
 
@@ -27,6 +28,7 @@ _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
 UNVERIFIED: dict[str, list[str]] = _FILE["unverified"]
 MOST_WORDS = 30  # of a search
+LONGEST_SIGNS = 12  # characters of what holds no word, told back
 LONGEST_ABOUT = 8  # words of a project, an alert, a machine: what is longer tells something else
 
 
@@ -64,16 +66,16 @@ def _intent(word: str) -> str:
 def parse(text: str, context: str = "none") -> Command:
     """The command in a line of text, given the kind of thing that the person was last shown (one of CONTEXTS)."""
     line = read(text, context)
-    command = _understand(line)
+    command = _understand(line, text)
     intent, known = INDEX.get(line.tokens[0], ("", frozenset())) if line.tokens else ("", frozenset())
     everybodys = "any" in known  # R, AL, PLUS
     keyword = known if intent == command.intent and not everybodys else frozenset()
     return command._replace(language=languages.shown(line.said[everybodys:], keyword))
 
 
-def _understand(line: Line) -> Command:
+def _understand(line: Line, text: str) -> Command:
     if not line.tokens:
-        return _signs(line)
+        return _signs(line, text)
     if line.long:
         return _search(line.words)
     if line.quoted:
@@ -86,13 +88,14 @@ def _understand(line: Line) -> Command:
 
 
 # --- few words --------------------------------------------------------------------------------------------------------
-def _signs(line: Line) -> Command:
+def _signs(line: Line, text: str) -> Command:
     """What holds no word: a thumb, a question mark, a greeting, thanks; or nothing that could be answered."""
     if line.sign and not line.asks:
         return Command(line.sign)
     if line.said or line.asks:
         return Command("help", {"greeting": True} if line.greets else {})
-    return Command("unknown")
+    shown = clean(text, LONGEST_SIGNS)
+    return Command("unknown", {"words": shown} if shown else {})
 
 
 _WHERE = lexicon.words("ou where donde onde kote eti")
@@ -294,7 +297,8 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
     at = line.tokens.index(line.codes[0])
     before, after = line.tokens[:at], line.tokens[at + 1 :]
     other = [word for word in line.other if word not in slip]
-    if line.pins or len(line.numbers) > 1 or (not strong and lexicon.RESERVATIONS.intersection(line.tokens)):
+    many = line.pins[:1] if strong and after[:1] == line.pins[:1] and not line.numbers else []  # R 41271 1000
+    if line.pins != many or len(line.numbers) > 1 or (not strong and lexicon.RESERVATIONS.intersection(line.tokens)):
         return None
     if other:  # a name, a day said oddly: only after a verb that comes first
         first = strong and lexicon.FILLERS.union(lexicon.RESERVE, slip).issuperset(before)
@@ -305,8 +309,8 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
     while told and told[0] in lexicon.FILLERS:
         told = told[1:]
     args: dict[str, Any] = {"code": line.codes[0]}
-    if line.numbers:
-        args["quantity"] = line.numbers[0].quantity
+    if line.numbers or many:
+        args["quantity"] = int(many[0]) if many else line.numbers[0].quantity
     return Command("reserve", {**args, "words": " ".join(told)} if told else args)
 
 

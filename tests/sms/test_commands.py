@@ -56,6 +56,7 @@ ACTS = understanding.ACTS
         ("R 41271 2m50", "none", "reserve", {"code": "41271", "quantity": 2.5}),
         ("R 41271 3m²", "none", "reserve", {"code": "41271", "quantity": 3}),
         ("R 41271 12 pcs", "none", "reserve", {"code": "41271", "quantity": 12}),
+        ("R 41271 1000", "none", "reserve", {"code": "41271", "quantity": 1000}),
         ("R 41271 twa", "none", "reserve", {"code": "41271", "quantity": 3}),
         ("RESERVER 41271 x5", "none", "reserve", {"code": "41271", "quantity": 5}),
         ("rézèvé 41271", "none", "reserve", {"code": "41271"}),
@@ -113,7 +114,7 @@ ACTS = understanding.ACTS
         ("👍", "after_question_yes_no", "yes", {}),
         ("oui pour 2", "after_question_yes_no", "yes", {"quantity": 2}),
         ("non merci", "after_question_yes_no", "no", {}),
-        ("🎉", "none", "unknown", {}),
+        ("🎉", "none", "unknown", {"words": "🎉"}),
         ("", "none", "unknown", {}),
     ],
 )
