@@ -24,7 +24,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from bench import catalogue
+from bench import catalogue, understanding
 from circular import catalog, db, people, settings
 from sms import inbox, messages, outbox
 from sms.gateways.base import Accepted, Capabilities, Gateway, Inbound, Outgoing
@@ -600,6 +600,9 @@ def main() -> None:
     for figure in bench.figures:
         print(f"{figure.what:{width}} {figure.ours:>9} {figure.reference:>9} {figure.ratio:8.2f} {figure.floor:6g} "
               f"{figure.aim:6g}  {figure.verdict}")  # fmt: skip
+    print()
+    for line in understanding.table(understanding.score(understanding.corpus())):
+        print(line)
     if options.json:
         figures = [{**figure._asdict(), "verdict": figure.verdict} for figure in bench.figures]
         options.json.write_text(json.dumps(figures, indent=1))

@@ -1,10 +1,10 @@
-"""What `flask doctor` and `/readyz` are told of the SMS door: its gateways, its queue, what the day has cost."""
+"""What `flask doctor` and `/readyz` are told of the SMS door: its gateways, its queue, what the day has cost, its words."""
 
 from __future__ import annotations
 
 from circular import clock, db, settings
 from circular.diagnosis import Finding
-from sms import gateways, messages, ways
+from sms import commands, gateways, messages, ways
 
 LATE = 600_000  # milliseconds that an answer may wait before somebody should look
 
@@ -26,7 +26,7 @@ def alarms() -> list[Finding]:
 
 def examine() -> list[Finding]:
     """Every finding, the reassuring ones too. Asks each gateway how it is."""
-    return [*_gateways(), *_spending(), *_queue()]
+    return [*_gateways(), *_spending(), *_queue(), *_keywords()]
 
 
 def _gateways() -> list[Finding]:
@@ -64,3 +64,11 @@ def _queue() -> list[Finding]:
     if stuck:
         found.append(Finding("mind", "messages", f"{stuck} could not be handled: see the log"))
     return found
+
+
+def _keywords() -> list[Finding]:
+    """The words to text whose meaning no source at hand gives, for native readers."""
+    return [
+        Finding("mind", f"keywords {language}", f"wait for a native reader: {', '.join(words)}")
+        for language, words in commands.UNVERIFIED.items()
+    ]

@@ -10,10 +10,13 @@ import unicodedata
 from typing import Any
 
 import pytest
+from babel.messages.pofile import read_po
+from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import understanding
+from circular.i18n import DOMAINS, LANGUAGES, STAND_INS
 from circular.text import fold
 from sms import conversation, lexicon
 from sms.commands import CONTEXTS, INDEX, KEYWORDS, UNVERIFIED, Command, parse
@@ -238,6 +241,14 @@ def test_unverified_keywords_are_keywords() -> None:
         assert words and set(words) <= known
 
 
+def test_doctor_lists_unverified_keywords(app: Flask) -> None:
+    """So that somebody who speaks Creole sees where to begin."""
+    said = app.test_cli_runner().invoke(args=["doctor"]).output
+
+    for language, words in UNVERIFIED.items():
+        assert f"[mind] keywords {language}: wait for a native reader: {', '.join(words)}" in said
+
+
 @pytest.mark.parametrize(
     ("text", "language"),
     [
@@ -324,10 +335,10 @@ def test_case_accents_and_punctuation_change_nothing(said: tuple[str, str], end:
     plain = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     expected = parse(text, context)
 
-    assert parse(text.upper(), context) == expected
-    assert parse(text.lower(), context) == expected
-    assert parse(plain, context) == expected
-    assert parse(text + end, context) == expected
+    for variant in (text.upper(), text.lower(), plain, text + end):
+        command = parse(variant, context)
+        assert command.intent == expected.intent, variant
+        assert command == expected or expected.intent == "unknown", variant  # which tells back what it was
 
 
 @given(st.lists(st.sampled_from([one.text for one in CORPUS]), min_size=2, max_size=3), ANY_CONTEXT)
@@ -350,3 +361,21 @@ def test_arguments_are_what_the_contract_says() -> None:
         for name, value in one.command.args.items():
             assert isinstance(value, kinds[name]), (one.message.text, name)
         assert one.command.args.get("words", "") == fold(one.command.args.get("words", ""))
+
+
+# A capital word, and what it takes: "R {code} =", "A {pin} =", "AL STOP =", "M =".
+TOLD = re.compile(r"(?<![\w{])([A-ZÉÈÍÃ]{1,12}(?: (?:{code}|{pin}|STOP))?) ?=")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_words_that_we_tell_people_are_understood(language: str) -> None:
+    """Every text says what to answer in words that are commands, and none of another language."""
+    with (DOMAINS["sms"] / language / "LC_MESSAGES" / "sms.po").open("rb") as file:
+        texts = [str(message.string) for message in read_po(file, locale=STAND_INS[language]) if message.id]
+    told = {word for text in texts for word in TOLD.findall(text)}
+
+    assert len(told) >= 5
+    for word in told:
+        command = parse(word.replace("{code}", "41271").replace("{pin}", "7391"))
+        assert command.intent != "search", word
+        assert command.language in (None, language), (word, command)
