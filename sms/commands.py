@@ -112,8 +112,8 @@ def _alone(line: Line) -> Command | None:
     impolite = not lexicon.POLITE_STOP.union(line.tokens).issuperset(line.said)
     if (intent in ("stop", "start", "reserve", "cancel") and line.asks) or (intent == "stop" and impolite):
         return Command("help")
-    if word in ("a", "x") and line.context != "has_reservation":
-        return Command("mine")  # a letter left over, rather than a wish to cancel something
+    if word in ("a", "x"):
+        return Command("mine")  # a letter left over, maybe: what could be cancelled is shown first
     if intent == "erase" and line.asks:
         return Command("data")
     if intent == "extend" and word == "plus" and line.context == "after_list":
@@ -366,7 +366,8 @@ def _waitlist(line: Line) -> Command | None:
         return Command("waitlist", {"code": line.codes[0], **quantity})
     if line.numbers:
         choice = line.numbers[0].choice
-        return Command("waitlist", {"choice": choice}) if choice is not None else None
+        quantity = {"quantity": line.numbers[1].quantity} if len(line.numbers) == 2 else {}
+        return Command("waitlist", {"choice": choice, **quantity}) if choice is not None else None
     return Command("waitlist") if said & _LISTS else None
 
 

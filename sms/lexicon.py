@@ -159,6 +159,7 @@ RESERVATIONS = words("""
     commandes komand pedido hold reserve rdv
 """)
 OWNERS = words("ma mes mon ta votre my your mi mis su minha minhas meu mwen")
+ARTICLES_ONE = words("un une una uma yon an")
 ARTICLES = words("the a la un une el una this your o uma")
 # Nouns as well as verbs: `the book`, `mi reserva`.
 NOUNS_TOO = words("book hold resa reserva")
@@ -253,7 +254,8 @@ LEAD_IN = words("""
     for an the some any do does u you have got is there are give get find buy would like to can help am where more
     and still rent borrow use yo busco buscando buscar busca quiero quisiera necesito hay tienen tienes tiene estoy
     deme una unos unas el los las hace falta algun alguna haya eu procuro procurando procura quero queria preciso
-    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi eti pe
+    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi prix combien coute price how much
+    cost cuanto cuesta precio quanto custa preco konbyen konmen koute autre autres other otra otras outra outras eti pe
     trape gustaria donde onde consigo puedo posso encontrar conseguir encontro
 """)
 TRAILING = words("""

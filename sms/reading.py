@@ -88,7 +88,7 @@ _TIME = re.compile(r"(?<![\d.,:])(\d{1,2}) ?[:h] ?([0-5]\d)(?![\d:])")
 _HOUR = re.compile(r"(?<![\d.,])(\d{1,2}) h(?![a-z0-9])")
 _DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3})[.,](\d{1,3})(?!\d|[.,]\d)")
 _WORD = re.compile(r"\d{1,2}/\d{1,2}(?![\d/])|[^\W_]+(?:\0[^\W_]+)?")
-_DRAWN_OUT = re.compile(r"([a-z])\1{2,}")  # ouiiii
+_DRAWN_OUT = re.compile(r"([a-vyz])\1{2,}")  # ouiiii
 _POLITE_ANYWHERE = re.compile(rf"\b{lexicon.POLITE_ANYWHERE}\b")
 _POLITE = rf"(?:{lexicon.POLITE}|{lexicon.GREETINGS})"
 _POLITE_ENDS = re.compile(rf"^(?:{_POLITE}\b ?)+|(?: ?\b{_POLITE})+$")
@@ -274,6 +274,8 @@ def _sort_of(line: Line, at: int) -> str:
         return "time"
     if sort == "number" and line.numbers and line.numbers[-1].spelt:  # the second one
         return "around"
+    if word in lexicon.ARTICLES_ONE and not after and (before.isdigit() or before in lexicon.RESERVE):  # R un
+        return "one"
     if word == "de" and after in ("nan", "an") and before in _CREOLE_VERBS:  # Haitian "two"
         return "two"
     if sort == "time" and word in lexicon.ARRIVAL and line.reserves < 0:  # "je viens prendre": not a day
@@ -301,6 +303,8 @@ def _sort_word(line: Line, at: int, sort: str) -> None:
         case "number":
             unit = lexicon.UNITS.intersection(line.tokens[at + 1 : at + 2])
             line.numbers.append(Number(float(lexicon.NUMBERS[word]), not unit, True))
+        case "one":
+            line.numbers.append(Number(1.0, True, True))
         case "two":
             line.numbers.append(Number(2.0, True, True))
         case "unit":
