@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from stdnum import damm
 
 from circular.settings import LANGUAGES
-from circular.text import clean
 from sms import languages, lexicon
 from sms.reading import AROUND, Line, read
 
@@ -28,7 +27,6 @@ _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
 UNVERIFIED: dict[str, list[str]] = _FILE["unverified"]
 MOST_WORDS = 30  # of a search
-LONGEST_SIGNS = 12  # characters of what holds no word, told back
 LONGEST_ABOUT = 8  # words of a project, an alert, a machine: what is longer tells something else
 
 
@@ -66,16 +64,16 @@ def _intent(word: str) -> str:
 def parse(text: str, context: str = "none") -> Command:
     """The command in a line of text, given the kind of thing that the person was last shown (one of CONTEXTS)."""
     line = read(text, context)
-    command = _understand(line, text)
+    command = _understand(line)
     intent, known = INDEX.get(line.tokens[0], ("", frozenset())) if line.tokens else ("", frozenset())
     everybodys = "any" in known  # R, AL, PLUS
     keyword = known if intent == command.intent and not everybodys else frozenset()
     return command._replace(language=languages.shown(line.said[everybodys:], keyword))
 
 
-def _understand(line: Line, text: str) -> Command:
+def _understand(line: Line) -> Command:
     if not line.tokens:
-        return _signs(line, text)
+        return _signs(line)
     if line.long:
         return _search(line.words)
     if line.quoted:
@@ -88,14 +86,13 @@ def _understand(line: Line, text: str) -> Command:
 
 
 # --- few words --------------------------------------------------------------------------------------------------------
-def _signs(line: Line, text: str) -> Command:
+def _signs(line: Line) -> Command:
     """What holds no word: a thumb, a question mark, a greeting, thanks; or nothing that could be answered."""
     if line.sign and not line.asks:
         return Command(line.sign)
     if line.said or line.asks:
         return Command("help", {"greeting": True} if line.greets else {})
-    shown = clean(text, LONGEST_SIGNS)
-    return Command("unknown", {"words": shown} if shown else {})
+    return Command("unknown")
 
 
 _WHERE = lexicon.words("ou where donde onde kote eti")

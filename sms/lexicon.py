@@ -254,9 +254,9 @@ LEAD_IN = words("""
     for an the some any do does u you have got is there are give get find buy would like to can help am where more
     and still rent borrow use yo busco buscando buscar busca quiero quisiera necesito hay tienen tienes tiene estoy
     deme una unos unas el los las hace falta algun alguna haya eu procuro procurando procura quero queria preciso
-    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi prix combien coute price how much
-    cost cuanto cuesta precio quanto custa preco konbyen konmen koute autre autres other otra otras outra outras eti pe
-    trape gustaria donde onde consigo puedo posso encontrar conseguir encontro
+    tem tenho ha voces voce estou gostaria os as do da uma uns umas o tiver oui non no ok yes wi prix combien coute
+    price how much cost cuanto cuesta precio quanto custa preco konbyen konmen koute autre autres other otra otras
+    outra outras eti pe trape gustaria donde onde consigo puedo posso encontrar conseguir encontro
 """)
 TRAILING = words("""
     dispo dispos disponible disponibles disponib available disponivel disponiveis left stock jodi par hasard vous en

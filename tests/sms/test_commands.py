@@ -117,7 +117,7 @@ ACTS = understanding.ACTS
         ("👍", "after_question_yes_no", "yes", {}),
         ("oui pour 2", "after_question_yes_no", "yes", {"quantity": 2}),
         ("non merci", "after_question_yes_no", "no", {}),
-        ("🎉", "none", "unknown", {"words": "🎉"}),
+        ("🎉", "none", "unknown", {}),
         ("", "none", "unknown", {}),
     ],
 )
@@ -336,9 +336,7 @@ def test_case_accents_and_punctuation_change_nothing(said: tuple[str, str], end:
     expected = parse(text, context)
 
     for variant in (text.upper(), text.lower(), plain, text + end):
-        command = parse(variant, context)
-        assert command.intent == expected.intent, variant
-        assert command == expected or expected.intent == "unknown", variant  # which tells back what it was
+        assert parse(variant, context) == expected, variant
 
 
 @given(st.lists(st.sampled_from([one.text for one in CORPUS]), min_size=2, max_size=3), ANY_CONTEXT)
