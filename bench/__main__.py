@@ -22,6 +22,7 @@ import urllib.parse
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from bench import catalogue, understanding
@@ -424,6 +425,47 @@ class Instant(Gateway):
         raise NotImplementedError
 
 
+def dialling(bench: Bench, url: str, sessions: int) -> None:
+    """USSD steps alone, beside a search load on every core, and beside a burst of inbound SMS."""
+    _open(url)
+    searches = [_get(f"/api/v1/listings?{question.query}") for question in catalogue.questions()]
+    db.close()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def steps(block: int) -> list[Any]:
+        """All the dials, then all the first answers…: a session's steps never overlap."""
+        paths = ("", "1", "1*{word}", "1*{word}*1", "1*{word}*1*0")
+        return [
+            ["POST", "/sms/africastalking/demo/ussd", headers,
+             f"sessionId={block}-{n}&phoneNumber=%2B596696{block}{n:05}&serviceCode=%2A384%23&text="
+             + path.format(word=catalogue.NOUNS[n % len(catalogue.NOUNS)])]
+            for path in paths for n in range(sessions)
+        ]  # fmt: skip
+
+    def plan(requests: list[Any], connections: int = 8) -> dict[str, Any]:
+        return {"ports": [OURS], "connections": connections, "once": requests[0][0] == "POST", "seconds": 600,
+                "requests": requests}  # fmt: skip
+
+    burst = [
+        ["POST", "/sms/africastalking/demo/inbound", headers,
+         f"id={uuid.uuid4().hex}&from=%2B596697{n % 2000:06}&to=1&text={catalogue.NOUNS[n % len(catalogue.NOUNS)]}&date="]
+        for n in range(sessions * 5)
+    ]  # fmt: skip
+    with bench.served(url, pinned=False):
+        for block, (what, beside, floor, aim) in enumerate(
+            (("", None, 50, 10), (", beside searches", {**plan(searches), "seconds": 5.0}, 200, 50),
+             (", beside a burst of inbound SMS", plan(burst), 1000, 200)), 1
+        ):  # fmt: skip
+            with ThreadPoolExecutor(1) as pool:
+                other = pool.submit(_generate, beside) if beside else None
+                result = _generate(plan(steps(block)))
+                if other is not None:
+                    assert set(other.result()["statuses"]) == {"200"}
+            assert set(result["statuses"]) == {"200"}, result
+            bench.note(f"USSD step, p99 at 8 connections{what} ({result['per_second']:.0f}/s)", f"{result['p99']:.0f} ms", "",
+                       result["p99"], floor, aim, more_is_better=False)  # fmt: skip
+
+
 def posting(bench: Bench, url: str, count: int, alerts: int) -> None:
     """Sending: a backlog of answers drained by a gateway that takes at once, and answers claimed among waiting alerts."""
     settings.use(settings.load({"DATABASE_URL": url, "SMS_DAILY_LIMIT": "1000000"}))
@@ -591,6 +633,7 @@ def main() -> None:
         weighing(bench, counts[-1], large)
         reserving(bench, large)
         texting(bench, large, 500 if options.quick else 3000)
+        dialling(bench, large, 100 if options.quick else 400)
         posting(bench, large, 1000 if options.quick else 10_000, 10_000 if options.quick else 100_000)
         publishing(bench, sizes)
     if options.postgres:
