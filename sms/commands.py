@@ -156,7 +156,7 @@ _NO = _keywords("no") | lexicon.NO
 _SEARCH = _keywords("search")
 _YES_PHRASE = re.compile(lexicon.YES_PHRASES)
 _NO_PHRASE = re.compile(lexicon.NO_PHRASES)
-_SI_IF = lexicon.words("mais ah eh oh ben")
+_BEFORE_YES = lexicon.words("mais ah eh oh ben")
 
 
 def _yes_no(line: Line) -> Command | None:
@@ -175,7 +175,7 @@ def _yes_no(line: Line) -> Command | None:
     everything = rest | {first}
     if everything & lexicon.NOTED and everything <= lexicon.NOTED | _YES | lexicon.AROUND_YES:  # ok, bien reçu
         return Command("yes" if asked and everything & _YES else "help")
-    if first in _SI_IF and rest and rest <= _YES:  # mais oui
+    if first in _BEFORE_YES and rest and rest <= _YES:  # mais oui
         return Command("yes")
     return _yes(line, first, rest, asked) if first in _YES else None
 
@@ -256,7 +256,7 @@ def _cancel(line: Line) -> Command | None:
 def _cancel_letter(line: Line) -> Command | None:
     """The letters mean it only right before one number: `à 14h`, `a louer` and `x3` do not."""
     number = "".join(line.tokens[1:])
-    if line.asks or not number.strip("0").isdigit() or len(number) == 3 or len(line.tokens) > 3:
+    if line.asks or not number.isdigit() or number in ("0", "00") or len(number) == 3 or len(line.tokens) > 3:
         return None
     return Command("cancel", _target(number)) if line.tokens[0] == "a" or len(number) == 4 else None
 

@@ -75,6 +75,7 @@ ACTS = understanding.ACTS
         ("7391", "none", "mine", {"pickup_code": "7391"}),
         ("A 7391", "none", "cancel", {"pickup_code": "7391"}),
         ("Anulá 7391", "none", "cancel", {"pickup_code": "7391"}),
+        ("A 0000", "none", "cancel", {"pickup_code": "0000"}),
         ("A1", "none", "cancel", {"choice": 1}),
         ("cancel my order", "none", "cancel", {}),
         ("PLUS", "has_reservation", "extend", {}),
