@@ -101,7 +101,7 @@ def test_reserve_for_somebody_who_said_stop(town: Town, client: FlaskClient) -> 
     """No SMS could bring them the code: refused."""
     code = town.listing()["code"]
     with db.transaction():
-        people.opt_out_phone(FABIOLA)
+        people.opt_out(people.ensure(FABIOLA))
 
     response = reserve(client, code)
 
