@@ -25,7 +25,9 @@ USERNAME = "sms"
 JSON = "application/json"
 # Those that take the text first, and then may or may not say so. `broken` takes it and answers 500 all the same.
 TAKING = ("ok", "slow", "half", "broken", *SILENCES)
-REFUSING = ("400", "401", "404", "429", "500", "garbage", "list", "deep", "other", "redirect", "failing")
+REFUSING = ("400", "401", "404", "429", "500", "garbage", "list", "deep", "other", "redirect")
+# How it is, says the app: texts that failed in the last hour, and whether it has internet.
+HEALTH = {"failing": (3, 1), "unlucky": (2, 1), "offline": (0, 0)}
 TRIES = 15  # the app's default
 EVENTS = ("sms:received", "sms:sent", "sms:delivered", "sms:failed", "system:ping")
 MARTINIQUE = timezone(timedelta(hours=-4))
@@ -37,7 +39,7 @@ class FakeAndroid(FakeProvider):
     `tries` are the answers to its webhooks, in order.
     """
 
-    modes = (*TAKING, *REFUSING, "down")
+    modes = (*TAKING, *REFUSING, *HEALTH, "down")
 
     def __init__(self, password: str, signing_key: str, port: int = 0) -> None:
         super().__init__(port)
@@ -135,8 +137,13 @@ class _Handler(Handler):
     def get(self) -> None:
         phone: FakeAndroid = self.server.provider
         if self.path == "/health":  # asks for no password
-            failing = phone.mode == "failing"
-            self._answer(500 if failing else 200, {"status": "fail" if failing else "pass", "checks": {}})
+            failed, online = HEALTH.get(phone.mode, (0, 1))
+            checks = {
+                "messages:failed": {"status": "fail" if failed else "pass", "observedValue": failed},
+                "connection:status": {"status": "pass" if online else "fail", "observedValue": online},
+            }
+            well = online and not failed
+            self._answer(200 if well else 500, {"status": "pass" if well else "fail", "checks": checks})
         elif not self._allowed():
             return
         elif self.path == "/webhooks":

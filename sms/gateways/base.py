@@ -100,7 +100,7 @@ class Outgoing:
 
     @property
     def key(self) -> str:
-        """An id for providers that send an id once: at most 33 letters, digits and hyphens, the same at every try.
+        """An id for providers that send an id once: at most 36 letters, digits and hyphens, the same at every try.
 
         The text is in it: a database that was restored or begun anew gives old numbers to new texts, and a provider
         that remembers the old ones would swallow them.
@@ -110,7 +110,7 @@ class Outgoing:
         return f"{self.reference if _PLAIN.fullmatch(self.reference) else digest[-20:]}-{digest[:12]}"
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9-]{1,20}")
+_PLAIN = re.compile(r"[A-Za-z0-9-]{1,23}")
 
 
 class Inbox(Protocol):

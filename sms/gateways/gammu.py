@@ -53,14 +53,12 @@ ASIDE = "aside"  # ours: files that nobody can read
 SETTLED = 2.0  # seconds that a file of the inbox must be left alone by smsd before it is whole
 PATIENCE = 60.0  # seconds until a file that cannot be read will not become readable any more
 VAIN = 60.0  # seconds that smsd may try one text: longer than the slowest modem takes, and SendTimeout
-SOON, LATEST = (
-    timedelta(minutes=2),
-    timedelta(minutes=15),
-)  # a text is tried again after as long as it has waited, within these
+# A text that was tried in vain is tried again after as long as it has waited, within these.
+SOON, LATEST = timedelta(minutes=2), timedelta(minutes=15)
 VALID = timedelta(hours=24)  # until a text is given up: a mast can be gone for hours
 STUCK = 10.0  # minutes that several people may wait while nothing is sent
 UNKNOWN = 3600.0  # seconds until a modem that sent nothing is given another text
-KEPT = 4 * 86_400.0  # seconds that a reported text is remembered: longer than any text is tried (48 hours)
+KEPT = 8 * 86_400.0  # seconds that a reported text is remembered: longer than any text is tried (a week)
 TIDYING = 3600.0  # seconds between looks for what need not be remembered
 BOM = b"\xfe\xff"
 BACKUP = b"; This file format was designed for Gammu"
@@ -339,13 +337,14 @@ class Gammu(Gateway):
             log.error("gammu: a file of the spool %s", what)
 
     def _tidy(self) -> None:
-        """Forget, now and then, the texts whose end was told long ago."""
+        """Forget, now and then, the texts whose end was told long ago, and halves that nobody wrote to their end."""
         now = clock.now().timestamp()
         if now < self._tidied_at + TIDYING:
             return
         self._tidied_at = now
         with contextlib.suppress(OSError):
-            for entry in _entries(self._spool / TOLD):
+            halves = [entry for entry in _entries(self._spool / "outbox") if entry.name.endswith(".half")]
+            for entry in [*_entries(self._spool / TOLD), *halves]:
                 if entry.stat().st_mtime < now - KEPT:
                     Path(entry.path).unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from android_sms_gateway import client, domain
@@ -40,10 +40,16 @@ def app(phone: FakeAndroid) -> Iterator[client.APIClient]:
         yield asking
 
 
-def set_up(phone: FakeAndroid, app: client.APIClient, server: Server, path: str = "inbound") -> None:
+def set_up(
+    phone: FakeAndroid,
+    app: client.APIClient,
+    server: Server,
+    path: str = "inbound",
+    events: Sequence[WebhookEvent] = EVENTS,
+) -> None:
     """What docs/gateways.md tells a person to do: one address for every event, and Circular's settings."""
     url = f"{server.url}/sms/android/{SECRET}/{path}"
-    for event in EVENTS:
+    for event in events:
         app.create_webhook(domain.Webhook(id=None, url=url, event=event))
     server.start(SMS_GATEWAY="android", ANDROID_URL=phone.url, ANDROID_USERNAME=USERNAME, ANDROID_PASSWORD=PASSWORD,
                  ANDROID_SIGNING_KEY=KEY)  # fmt: skip
@@ -124,6 +130,19 @@ def test_phone_that_says_no_and_sends_all_the_same(phone: FakeAndroid, app: clie
     phone.hear(FABIOLA, "BOIS")
 
     until(lambda: states(server) == [("delivered", "")], SLOW)
+    assert len(phone.messages) == 1
+
+
+def test_phone_that_falls_silent(phone: FakeAndroid, app: client.APIClient, server: Server) -> None:
+    """It took the text and never said so, nor tells what became of it: handed over again, it is sent once."""
+    set_up(phone, app, server, events=EVENTS[:1])
+    phone.mode = "hang"
+    phone.hear(FABIOLA, "BOIS")
+    until(lambda: server.rows("SELECT 1 FROM outbound_message WHERE state = 'unknown'"), SLOW)
+
+    phone.mode = "ok"
+
+    until(lambda: states(server) == [("sent", "")], SLOW)
     assert len(phone.messages) == 1
 
 

@@ -17,7 +17,8 @@ from circular import db, settings
 from sms import inbox
 from sms.gateways.android import SKEW, Android
 from sms.gateways.base import Accepted, Failed, Outcome, Outgoing, Retry, Unknown
-from tests.fake_android import USERNAME, FakeAndroid, signed
+from tests.fake_android import HEALTH, USERNAME, FakeAndroid, signed
+from tests.fake_provider import FakeProvider, Handler
 from tests.sms.gateways.case import FIXTURES, PHONE
 from tests.town import FABIOLA, Town
 
@@ -55,7 +56,7 @@ def gateway_to(url: str, patience: float = 5.0, **more: str) -> Android:
         ("list", Retry("the answer is not the phone's"), 0),
         ("deep", Retry("the answer is not the phone's"), 0),
         ("other", Retry("the answer is not the phone's"), 0),
-        ("failing", TAKEN, 1),
+        *[(mode, TAKEN, 1) for mode in HEALTH],
         ("slow", Unknown("no answer in time"), 1),
         ("hang", Unknown("no answer in time"), 1),
         ("reset", Unknown("connection cut"), 1),
@@ -150,15 +151,32 @@ def test_a_proxy_of_the_office_is_not_asked(phone: FakeAndroid, monkeypatch: pyt
     ("mode", "said"),
     [
         ("ok", ""),
-        ("failing", "the phone says that its messages fail, or is no SMS Gateway"),
+        ("failing", "the phone sent none of its last 3 texts"),
+        ("unlucky", ""),  # two numbers that nobody can reach
+        ("offline", ""),  # the internet is gone, and this is what a phone is for
         ("down", "the phone does not answer: ConnectionError"),
     ],
 )
 def test_health(phone: FakeAndroid, mode: str, said: str) -> None:
-    """What the app says of itself."""
+    """Whether it answers, and sends."""
     phone.mode = mode
 
     assert gateway_to(phone.url + "/").health() == said
+
+
+@pytest.mark.parametrize("body", ["<html>", "[]", "{}", '{"checks": []}', '{"checks": {"messages:failed": 1}}'])
+def test_health_of_something_else(body: str) -> None:
+    """Whatever answers there is not the app."""
+
+    class Portal(Handler):
+        def get(self) -> None:
+            self.reply(200, body)
+
+    class Elsewhere(FakeProvider):
+        handler = Portal
+
+    with Elsewhere() as elsewhere:
+        assert gateway_to(elsewhere.url).health().startswith("the phone does not answer: ")
 
 
 def test_requests_is_not_imported_by_receiving() -> None:
