@@ -36,7 +36,7 @@ def _gateways() -> list[Finding]:
         text, subject = f"{way['state']}, last took a text: {last}", f"gateway {way['name']}"
         if way["failures"]:
             text += f"; {way['failures']} failures in a row: {way['last_reason']}"
-        wrong = gateways.build(settings.get(), way["name"]).health()
+        wrong = ways.health(gateways.build(settings.get(), way["name"]))
         if wrong:
             found.append(Finding("wrong", subject, f"{text}; it says: {wrong}"))
         elif way["state"] == "down":

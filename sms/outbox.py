@@ -1,7 +1,8 @@
 """From rows to requests: notices become texts, texts are claimed, sent by a gateway and marked.
 
 The row is the truth. One text at a time is in the hands of a recipient, so answers arrive in order. What a gateway refuses
-for now waits with back-off. While it is down the next one sends, and one text at a time tries the way back (`ways`).
+for now waits with back-off. While it is down the next one sends, and one text at a time tries the way back (`ways`). Now
+and then each gateway is asked how it is: where it can tell, it is taken out of the way before texts wait in it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from circular import clock, db, notices, people, settings
@@ -89,8 +91,11 @@ class Sender:
         self._order = (gateway, *fallbacks)
         self._wake = wake
         self._hands = hands
-        self._pool = ThreadPoolExecutor(hands + len(fallbacks), thread_name_prefix="sms")
+        self._pool = ThreadPoolExecutor(hands + 2 * len(self._order), thread_name_prefix="sms")
         self._flying: dict[Future[Outcome], Flight] = {}
+        self._asked: dict[Future[str], Gateway] = {}  # how they are
+        self._asked_at: datetime | None = None
+        self._ill: set[str] = set()
         self._known = False
 
     @property
@@ -104,10 +109,14 @@ class Sender:
             ways.register([gateway.name for gateway in self._order])
             self._known = True
         done = [future for future in self._flying if future.done()]
-        if not done and not self._anything():
+        ill = self._look()
+        if not done and not ill and not self._anything():
             return 0  # nobody's turn is taken and nothing is written while there is nothing to do
         with db.transaction():
             ways.take_turn(self.gateway.name)
+            for name, reason in ill:
+                now = db.to_ms(clock.now())
+                ways.fails(name, reason, now, wait=ways.LONGEST_PAUSE, taken=False, beside=len(self._order) > 1)
             self._settle([(self._flying[future], _outcome(future)) for future in done])
             claimed = self._claim(done)
         for future in done:  # only now: had the marks been lost, the next round would make them again
@@ -126,6 +135,23 @@ class Sender:
                 ways.take_turn(self.gateway.name)
                 self._settle([(flight, _outcome(future)) for future, flight in self._flying.items()])
         self._flying.clear()
+
+    def _look(self) -> list[tuple[str, str]]:
+        """Ask the gateways that are not down, now and then, how they are; those that say twice that they are ill, and why."""
+        now = clock.now()
+        if self._asked_at is None or not timedelta(0) <= now - self._asked_at < timedelta(seconds=ways.LOOK):
+            self._asked_at = now
+            busy, states = list(self._asked.values()), ways.read()
+            for gateway in self._order:
+                if gateway not in busy and states[gateway.name].down_since is None:
+                    self._asked[self._pool.submit(ways.health, gateway)] = gateway
+        found = []
+        for future in [future for future in self._asked if future.done()]:
+            gateway, wrong = self._asked.pop(future), future.result()
+            if wrong and gateway.name in self._ill:
+                found.append((gateway.name, wrong))
+            (self._ill.add if wrong else self._ill.discard)(gateway.name)
+        return found
 
     # --- claiming -----------------------------------------------------------------------------------------------------
     def _open(self, landed: Sequence[Future[Outcome]] = ()) -> Iterator[tuple[Gateway, int, ways.State]]:
@@ -230,10 +256,7 @@ def _blame(gateway: str, since: int, outcome: Outcome, *, beside: bool) -> None:
 def _send(flight: Flight) -> Outcome:
     """Hand a text over. A gateway that was failing is first asked how it is: where it can tell, no text is risked."""
     if flight.tries:
-        try:
-            wrong = flight.gateway.health()
-        except Exception as error:  # it answers nothing else either, and nothing was sent
-            wrong = type(error).__name__
+        wrong = ways.health(flight.gateway)
         if wrong:
             return Retry(wrong)
     message = flight.message

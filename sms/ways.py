@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 from peewee import BigIntegerField, IntegerField, TextField
 
 from circular import clock, db, settings
+from sms.gateways.base import Gateway
 
 DOWN_AFTER = 3  # failures in a row
 LONGEST_PAUSE = 60.0  # seconds between two tries of a gateway while nothing else sends
 LONGEST_PAUSE_BESIDE = 300.0  # the same while another one does: a try may delay somebody's text
+LOOK = 30.0  # seconds between two questions how a gateway is: a modem's spool takes texts though nothing leaves it
 TRY_LASTS = 60.0  # seconds: longer than any gateway takes for one text; then another process may try
 FIRST_ALARM, FULL = 80, 100  # per cent of SMS_DAILY_LIMIT: from here on answers alone, from here on nothing
 log = logging.getLogger(__name__)
@@ -84,6 +86,14 @@ def read() -> dict[str, State]:
 def may_try(state: State, now: int) -> bool:
     """Whether a gateway that failed may be tried again (a clock that was set back keeps nobody waiting)."""
     return not now < state.retry_at <= now + 2000 * LONGEST_PAUSE_BESIDE
+
+
+def health(gateway: Gateway) -> str:
+    """What is wrong with the way to a provider; "" when nothing is known to be. May block as long as a text; never raises."""
+    try:
+        return gateway.health()
+    except Exception as error:  # it answers nothing else either
+        return type(error).__name__
 
 
 def trying(name: str) -> None:

@@ -384,6 +384,23 @@ def test_a_gateway_that_knows_it_is_ill_is_risked_no_text(town: Town, lines: tup
     assert first.texts == ["three"]
 
 
+@pytest.mark.parametrize(("looks", "by"), [(2, "console"), (1, "africastalking")])
+def test_a_gateway_that_takes_texts_and_sends_none(town: Town, lines: tuple[Line, Line], looks: int, by: str) -> None:
+    """A spool takes whatever it is handed: that its modem sends nothing is learnt by asking, twice. Then the next one sends."""
+    first, second = lines
+    post = Post(first, second)
+    first.ill = "nothing leaves the spool"
+    post.rounds(*(31 * look for look in range(looks)))
+    first.ill = "" if looks == 1 else first.ill
+    post.rounds(31 * looks, 31 * looks + 1)
+
+    write("text")
+    post.rounds(31 * looks + 2)
+
+    assert {line.name: line.texts for line in lines}[by] == ["text"]
+    assert (messages.gateways()[0]["state"] == "down") is (looks == 2)
+
+
 def test_all_gateways_are_down(town: Town, lines: tuple[Line, Line]) -> None:
     """Everything waits, in order for each person, and goes out by whichever works first."""
     first, second = lines
