@@ -43,7 +43,7 @@ def render_list(
     /,
     **facts: object,
 ) -> str:
-    """The text `key` around one `line_key` for each of the first LINES rows; their titles (or words) share the room that is left.
+    """The text `key` around one `line_key` for each of the first LINES rows; their titles (or words) share the room.
 
     Raises: KeyError as `render` does.
     """

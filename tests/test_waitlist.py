@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from circular import catalog, clock, db, notices, people, reservations, waitlist
 from circular.people import Actor
 from tests.test_reservations import refused
-from tests.town import ADMIN, FABIOLA, JOSEPH, MIRTHA, Town
+from tests.town import ADMIN, JOSEPH, MIRTHA, Town
 
 MONDAY = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # 10:00 in Martinique
 MARTINIQUE = "America/Martinique"

@@ -50,7 +50,8 @@ LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
-    "already_ended", "expired", "storage_full", "busy",
+    "already_ended", "expired", "already_extended", "still_available", "too_many_waits", "offer_lapsed",
+    "too_many_alerts", "alert_too_wide", "no_such_alert", "storage_full", "busy",
 )  # fmt: skip
 NASTY = (
     "",
@@ -198,6 +199,15 @@ def test_render_list_shares_the_room_between_titles() -> None:
         "BOIS (12):\n1 Vis x12 41271\n2 Planche de sapin rabotée 200x20 cm x12 41271\n"
         "3 Porte en bois avec son cadre et sa poignée x12 41271\n1=détails R1=réserver S=suite"
     )
+
+
+@pytest.mark.parametrize("words", ["BOIS", "CARRELAGE GRES CERAME 30X30 " * 3])
+def test_a_list_of_alerts_fits(words: str) -> None:
+    """Its words share the room as titles do."""
+    said = replies.render_list("alerts", "alert_line", "fr", [{"n": n, "words": words} for n in (1, 2, 3)])
+
+    assert (septets(said) or 999) <= 160
+    assert [line[:6] for line in said.splitlines()[1:4]] == [f"{n} {words[:4]}" for n in (1, 2, 3)]
 
 
 def test_render_says_a_reservation_in_french() -> None:
