@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
@@ -132,7 +132,7 @@ def stop(person_id: int, choice: int | None = None) -> int:
 
 # --- finding ----------------------------------------------------------------------------------------------------------
 def sweep(listings: int = 1000, texts: int = 200) -> int:
-    """Match what was published since the last sweep, tell people of their hits; how many listings and texts it was.
+    """Match what was published since the last sweep, tell people of their hits; how many listings and hits it was.
 
     One sweep runs at a time. What is more than `listings` and `texts` waits for the next.
     """
@@ -145,21 +145,21 @@ def sweep(listings: int = 1000, texts: int = 200) -> int:
         return len(fresh) + _tell(texts)
 
 
-def _match(fresh: Iterable[tuple[int, str]]) -> None:
-    """Give each alert that has no hit yet the first of these listings that holds all of its tokens."""
-    held = {listing_id: set(words.split()) for listing_id, words in fresh}
-    holders: dict[str, list[int]] = defaultdict(list)
-    for listing_id, words in held.items():
-        for token in words:
-            holders[token].append(listing_id)
+def _match(fresh: list[catalog.Fresh]) -> None:
+    """Give each alert without a hit the first of these listings, published after it, that holds all of its tokens."""
+    held = {listing.id: set(listing.words.split()) for listing in fresh}
+    holders: dict[str, list[catalog.Fresh]] = defaultdict(list)
+    for listing in fresh:
+        for token in held[listing.id]:
+            holders[token].append(listing)
     marks = ", ".join("?" * LOOKED_UP)
-    query = (
-        f"SELECT id, token, tokens FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ? ORDER BY id"
-    )
+    columns = "id, token, tokens, created_at"
+    query = f"SELECT {columns} FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ?"
     for some in _chunks(sorted(holders)):
-        for alert_id, token, tokens in db.rows(query, *some, _now()):
+        for alert_id, token, tokens, since in db.rows(query, *some, _now()):
             wanted = set(tokens.split())
-            hit = next((listing_id for listing_id in holders[token] if wanted <= held[listing_id]), None)
+            hits = (one.id for one in holders[token] if one.published_at >= since and wanted <= held[one.id])
+            hit = next(hits, None)
             if hit is not None:
                 db.run("UPDATE alert SET hit_id = ? WHERE id = ?", hit, alert_id)
 
@@ -172,15 +172,15 @@ def _chunks(tokens: list[str]) -> Iterator[list[str]]:
 
 
 def _tell(limit: int) -> int:
-    """Tell of hits, in waking hours, those who were not told anything today; how many texts it makes."""
+    """Tell of hits, in waking hours, those who were not told anything today; how many hits were seen to."""
     chosen, now = settings.get(), clock.now()
     if clock.waking(now, chosen.timezone) != now:
         return 0
     today = clock.local(now, chosen.timezone).date().isoformat()
     told: set[int] = set()
-    for alert in _select(
-        "hit_id IS NOT NULL AND told_on < ? AND ends_at > ? ORDER BY id LIMIT ?", today, _now(), limit
-    ):
+    waiting = "hit_id IS NOT NULL AND told_on < ? AND ends_at > ? ORDER BY told_on, id LIMIT ?"
+    hits = _select(waiting, today, _now(), limit)
+    for alert in hits:
         if alert["person_id"] in told:  # their other alert waits for tomorrow
             continue
         listing = _found(alert)
@@ -193,7 +193,7 @@ def _tell(limit: int) -> int:
         )  # fmt: skip
         db.run("UPDATE alert SET told_on = ? WHERE person_id = ?", today, alert["person_id"])
         told.add(alert["person_id"])
-    return len(told)
+    return len(hits)
 
 
 def _found(alert: Mapping[str, Any]) -> dict[str, Any] | None:

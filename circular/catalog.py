@@ -102,6 +102,7 @@ class FreshListing(db.Table):
     """A listing that was published and that no saved search has looked at yet (alerts.py takes them from here)."""
 
     listing_id = BigIntegerField(primary_key=True)
+    published_at = db.UtcDateTimeField()
 
 
 # --- availability -----------------------------------------------------------------------------------------------------
@@ -389,19 +390,27 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     return None
 
 
-def take_fresh(limit: int) -> list[tuple[int, str]]:
-    """Listings published since they were last taken, the first `limit`: their ids and all their words, each once.
+class Fresh(NamedTuple):
+    """A listing that was published: when, and every word that finds it."""
 
-    Call inside a transaction, one at a time. What was taken off the catalogue meanwhile is passed over.
+    id: int
+    published_at: int
+    words: str
+
+
+def take_fresh(limit: int) -> list[Fresh]:
+    """Listings published since they were last taken, the first `limit`. What went off the catalogue is passed over.
+
+    Call inside a transaction, one at a time.
     """
     taken = db.rows(
         "DELETE FROM fresh_listing WHERE listing_id IN (SELECT listing_id FROM fresh_listing ORDER BY listing_id LIMIT ?) "
-        "RETURNING listing_id",
+        "RETURNING listing_id, published_at",
         limit,
     )
     words = "SELECT title_terms || ' ' || terms FROM listing WHERE id = ? AND status = 'published'"
-    found = [(int(row[0]), db.value(words, row[0])) for row in sorted(taken)]
-    return [(listing_id, held) for listing_id, held in found if held is not None]
+    found = [(*row, db.value(words, row[0])) for row in sorted(taken)]
+    return [Fresh(*row) for row in found if row[-1] is not None]
 
 
 def _facets(query: Query) -> list[str]:
@@ -800,8 +809,9 @@ def _write_index(changes: list[_Change]) -> None:
         search.put(listing_id, old, new)
     fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
     if fresh:
-        rows = ", ".join(["(?)"] * len(fresh))
-        db.run(f"INSERT INTO fresh_listing (listing_id) VALUES {rows} ON CONFLICT DO NOTHING", *fresh)
+        rows, now = ", ".join(["(?, ?)"] * len(fresh)), db.to_ms(clock.now())
+        params = (param for listing_id in fresh for param in (listing_id, now))
+        db.run(f"INSERT INTO fresh_listing (listing_id, published_at) VALUES {rows} ON CONFLICT DO NOTHING", *params)
 
 
 def _must(code: str) -> dict[str, Any]:

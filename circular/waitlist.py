@@ -237,7 +237,7 @@ def sweep(limit: int = 200) -> int:
         "SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id "
         "WHERE w.state = 'offered' AND w.offer_expires_at <= ? "
         "UNION SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.state = 'waiting' "
-        f"AND l.status = 'published' AND (w.quantity <= {catalog.FREE} OR l.available_until < ?) "
+        f"AND {catalog.QUEUED} AND l.status = 'published' AND (w.quantity <= {catalog.FREE} OR l.available_until < ?) "
         "AND NOT EXISTS (SELECT 1 FROM waiting o WHERE o.listing_id = l.id AND o.state = 'offered') LIMIT ?",
         now, now, now, limit,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from peewee import Model
 
 from circular import (
+    alerts,
     catalog,
     cli,
     db,
@@ -23,12 +24,13 @@ from circular import (
     reservations,
     search,
     settings,
+    waitlist,
 )
 from sms import messages
 from tests.postgres import Server
 from tests.town import Town
 
-MODULES = (catalog, idempotency, limits, notices, people, places, projects, reservations, messages)
+MODULES = (alerts, catalog, idempotency, limits, notices, people, places, projects, reservations, messages, waitlist)
 HOLD_A_LOCK = """
 import sys
 from circular import db, settings

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
 
-from circular import catalog, errors, gifts, i18n, reservations, settings
+from circular import alerts, catalog, errors, gifts, i18n, reservations, settings, waitlist
 from circular.settings import Settings, variable
 from sms.commands import KEYWORDS
 from tests.sms import conversation
@@ -117,7 +117,9 @@ def refusals_of(function: Any) -> set[str]:
 
 # What the SMS door calls, and what the storage may say to anybody.
 MET_BY_SMS = {
-    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(catalog.get),
+    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(reservations.extend),
+    *refusals_of(waitlist.join), *refusals_of(waitlist.take), *refusals_of(alerts.stop), *refusals_of(catalog.get),
+    *refusals_of(alerts.add) - {"invalid"},  # by SMS an alert is words alone, and never too many
     *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip
 

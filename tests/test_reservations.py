@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from circular import catalog, db, notices, reservations, settings
+from circular import catalog, db, notices, reservations, settings, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import FABIOLA, JOSEPH, Town
@@ -441,3 +441,91 @@ def test_a_place_that_is_renamed(town: Town) -> None:
 
     assert titles(q="globe") == titles(commune="97209") == ["Porte"]
     assert titles(q="sphere") == titles(commune="97213") == []
+
+
+# --- more time, reminders ---------------------------------------------------------------------------------------------
+def test_extend(town: Town) -> None:
+    """Two opening days from the present expiry; the log says who and until when; the same line again changes nothing."""
+    with time_machine.travel(MONDAY, tick=False):
+        made = town.reserve(town.person(), town.listing()["code"])
+        until = reservations.moment(made, "expires_at")
+
+        extended = reservations.extend(town.person(), made["reference"], "sms:1")
+        again = reservations.extend(town.person(), made["reference"], "sms:1")
+        with refused("already_extended"):
+            reservations.extend(town.person(), made["reference"], "sms:2")
+
+    assert until and reservations.moment(extended, "expires_at") == until + timedelta(days=2)
+    assert again == extended
+    log = [(event["verb"], event["role"], event["door"]) for event in reservations.events(made["id"])]
+    assert log == [("reserve", "resident", "sms"), ("extend", "resident", "sms")]
+
+
+def test_staff_extend_without_using_up_the_persons_own(town: Town) -> None:
+    """Theirs does not count; other staff may not."""
+    made = town.reserve(town.person(), town.listing()["code"])
+    with refused("no_such_reservation"):
+        reservations.extend(town.other_staff, made["reference"], "a")
+
+    for n in range(3):
+        reservations.extend(town.staff, made["reference"], f"staff:{n}")
+
+    assert reservations.extend(town.person(), made["reference"], "own")
+    with refused("already_extended"):
+        reservations.extend(town.person(), made["reference"], "once more")
+
+
+def test_extend_what_is_over(town: Town) -> None:
+    """Neither what lapsed nor what was given up."""
+    with time_machine.travel(MONDAY, tick=False) as traveller:
+        lapsed, given_up = (town.reserve(town.person(), town.listing()["code"]) for _ in range(2))
+        reservations.cancel(town.person(), given_up["reference"])
+        with refused("already_ended"):
+            reservations.extend(town.person(), given_up["reference"], "a")
+        traveller.shift(timedelta(days=9))
+        for _ in range(2):
+            with refused("expired"):
+                reservations.extend(town.person(), lapsed["reference"], "b")
+            reservations.expire()
+
+
+def test_extend_while_somebody_waits(town: Town) -> None:
+    """The hold was promised with it."""
+    code = town.listing(quantity=1)["code"]
+    made = town.reserve(town.person(), code)
+    person_id = town.person(JOSEPH).person_id
+    assert person_id
+    waitlist.join(town.person(JOSEPH), person_id, code, None, "w")
+
+    assert reservations.extend(town.person(), made["reference"], "a")["extended_at"]
+
+
+def test_remind_once_for_each_expiry(town: Town) -> None:
+    """From a day before; what is prepared or lasts no day needs no reminder."""
+    with time_machine.travel(MONDAY, tick=False) as traveller:
+        made = town.reserve(town.person(), town.listing()["code"])
+        until = reservations.moment(made, "expires_at")
+        assert until
+        reminders = []
+        for moment in (until - timedelta(hours=25), until - timedelta(hours=24), until - timedelta(hours=1), until):
+            traveller.move_to(moment, tick=False)
+            reminders.append(reservations.remind())
+            if moment == until - timedelta(hours=1):
+                reservations.extend(town.person(), made["reference"], "a")
+        traveller.move_to(until + timedelta(days=1, hours=1), tick=False)
+        reminders.append(reservations.remind())
+
+        assert reminders == [0, 1, 0, 0, 1]
+        told = [notice.facts for notice in notices.untold(10) if notice.kind == "reminder"]
+        assert [facts["pickup_code"] for facts in told] == [made["pickup_code"]] * 2
+        assert told[0]["expires_at"] == db.to_ms(until)
+
+
+def test_no_reminder_of_what_was_just_reserved(town: Town) -> None:
+    """With a hold of one opening day, reserved in the evening: its own text has said so."""
+    settings.use(settings.load({"DATABASE_URL": settings.get().database_url, "HOLD_OPENING_DAYS": "1"}))
+    with time_machine.travel(MONDAY + timedelta(hours=9), tick=False) as traveller:
+        town.reserve(town.person(), town.listing()["code"])
+        assert reservations.remind() == 0
+        traveller.shift(timedelta(hours=20))
+        assert reservations.remind() == 0

@@ -24,7 +24,7 @@ CREATE INDEX alert_token ON alert (token) WHERE hit_id IS NULL;
 CREATE INDEX alert_hit ON alert (told_on) WHERE hit_id IS NOT NULL;
 CREATE INDEX alert_person ON alert (person_id, id);
 CREATE INDEX alert_end ON alert (ends_at);
-CREATE TABLE fresh_listing (listing_id BIGINT PRIMARY KEY REFERENCES listing (id));
+CREATE TABLE fresh_listing (listing_id BIGINT PRIMARY KEY REFERENCES listing (id), published_at BIGINT NOT NULL);
 """
 
 

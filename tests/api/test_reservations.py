@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+import time_machine
 from flask.testing import FlaskClient
 
 from tests.api.test_listings import problem
@@ -157,3 +160,25 @@ def test_a_key_used_again_after_its_answer_was_forgotten(town: Town, client: Fla
     again = client.post(URL, json={"listing": second, "quantity": 5}, headers=builder).json
 
     assert (again["listing"], again["quantity"]) == (second, 5)
+
+
+def test_more_time(town: Town, client: FlaskClient) -> None:
+    """Two opening days: once for its person, as often as they see fit for the staff; a repeated key extends once."""
+    builder, staff = town.token("builder"), town.token("staff", "la-sphere")
+    with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False):
+        made = client.post(URL, json={"listing": town.listing()["code"]}, headers=builder).json
+        path = f"{URL}/{made['id']}/extend"
+
+        first = client.post(path, headers={**builder, "Idempotency-Key": "x"})
+        repeated = client.post(path, headers={**builder, "Idempotency-Key": "x"})
+        said = problem(client.post(path, headers=builder), 409, "already_extended")
+        by_staff = [client.post(path, headers=staff).json["expires_at"] for _ in range(2)]
+
+    assert made["expires_at"] == "2026-12-01T21:00:00Z"
+    assert (first.status_code, first.json["expires_at"]) == (200, "2026-12-03T21:00:00Z")
+    assert repeated.json == first.json
+    assert said["expires_at"] == "2026-12-03T21:00:00Z"
+    assert by_staff == ["2026-12-05T21:00:00Z", "2026-12-08T21:00:00Z"]  # not on a Sunday
+    problem(client.post(path, headers=town.token("builder")), 404, "no_such_reservation")
+    client.post(f"{URL}/{made['id']}/cancel", headers=staff)
+    problem(client.post(path, headers=staff), 409, "already_ended")

@@ -276,6 +276,15 @@ def test_render_list_shares_the_room_between_titles() -> None:
     )
 
 
+@pytest.mark.parametrize("words", ["BOIS", "CARRELAGE GRES CERAME 30X30 " * 3])
+def test_a_list_of_alerts_fits(words: str) -> None:
+    """Its words share the room as titles do."""
+    said = replies.render_list("alerts", "alert_line", "fr", [{"n": n, "words": words} for n in (1, 2, 3)])
+
+    assert (septets(said) or 999) <= 160
+    assert [line[:6] for line in said.splitlines()[1:4]] == [f"{n} {words[:4]}" for n in (1, 2, 3)]
+
+
 def test_render_says_a_reservation_in_french() -> None:
     """The proof that somebody shows at the counter."""
     said = replies.render(
