@@ -109,6 +109,6 @@ def test_refusals(town: Town, client: FlaskClient) -> None:
 
     said = problem(client.post(URL, json={"listing": code}, headers=builder), 409, "still_available")
     assert said["available"] == 3
-    problem(client.post(URL, json={"listing": "41272"}, headers=builder), 404, "bad_code")
+    problem(client.post(URL, json={"listing": "41272"}, headers=builder), 404, "no_such_listing")
     problem(client.post(URL, json={"listing": code, "quantity": 0}, headers=builder), 422, "quantity_not_positive")
     problem(client.post(URL, json={}, headers=builder), 422, "invalid")

@@ -386,7 +386,7 @@ def test_a_gateway_that_knows_it_is_ill_is_risked_no_text(town: Town, lines: tup
 
 @pytest.mark.parametrize(("looks", "by"), [(2, "console"), (1, "africastalking")])
 def test_a_gateway_that_takes_texts_and_sends_none(town: Town, lines: tuple[Line, Line], looks: int, by: str) -> None:
-    """A spool takes whatever it is handed: that its modem sends nothing is learnt by asking, twice. Then the next one sends."""
+    """A spool takes whatever it is handed: that its modem sends nothing is learnt by asking, twice. The next one sends."""
     first, second = lines
     post = Post(first, second)
     first.ill = "nothing leaves the spool"
