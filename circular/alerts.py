@@ -114,10 +114,10 @@ def remove(actor: Actor, reference: str) -> None:
             raise Refusal("no_such_alert")
 
 
-def stop(person_id: int, choice: int | None = None) -> int:
-    """End every alert of a person, or the one at `choice` (from 1) of their list; how many.
+def stop(person_id: int, choice: int | None = None, words: str = "") -> int:
+    """End every alert of a person, the one at `choice` (from 1) of their list, or those that ask for `words`; how many.
 
-    Raises: Refusal("no_such_alert") for a choice that is not in the list.
+    Raises: Refusal("no_such_alert") for a choice that is not in the list, for words that no alert asks for.
     """
     with db.transaction():
         alerts = mine(person_id)
@@ -125,6 +125,11 @@ def stop(person_id: int, choice: int | None = None) -> int:
             if not 1 <= choice <= len(alerts):
                 raise Refusal("no_such_alert")
             alerts = [alerts[choice - 1]]
+        elif words:
+            named = set(catalog.tokens(catalog.query({"q": words})))
+            alerts = [alert for alert in alerts if named and named <= set(alert["tokens"].split())]
+            if not alerts:
+                raise Refusal("no_such_alert")
         for alert in alerts:
             db.run("UPDATE alert SET ends_at = ? WHERE id = ?", _now(), alert["id"])
         return len(alerts)

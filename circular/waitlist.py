@@ -182,8 +182,8 @@ def leave(actor: Actor, reference: str) -> None:
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------
-def take(actor: Actor, person_id: int, origin: str) -> dict[str, Any] | None:
-    """Reserve what a person was offered last; the reservation, or None when nothing is offered to them.
+def take(actor: Actor, person_id: int, origin: str, quantity: object = None) -> dict[str, Any] | None:
+    """Reserve what a person was offered last, or `quantity` of it; None when nothing is offered to them.
 
     Asking again by the same `origin` returns the first result.
     Raises: Refusal("offer_lapsed") and whatever `reservations.reserve` raises: the offer then stands until it lapses.
@@ -196,8 +196,8 @@ def take(actor: Actor, person_id: int, origin: str) -> dict[str, Any] | None:
         if offer is None:
             _refuse_late(person_id)
             return None
-        quantity = catalog.amount(offer["quantity"])
-        return reservations.reserve(actor, person_id, offer["listing"], quantity, origin)
+        wanted = catalog.amount(offer["quantity"]) if quantity is None else quantity
+        return reservations.reserve(actor, person_id, offer["listing"], wanted, origin)
 
 
 def pass_offer(person_id: int) -> dict[str, Any] | None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
+from circular.checks import MILLI
 from circular.errors import Refusal
 from sms.commands import Command
 
@@ -149,11 +150,16 @@ def opened(state: State, **more: Any) -> State:
 def _resolve(state: State, command: Command) -> Command:
     """The command that a number, OUI or a free answer stands for, in a state."""
     if command.intent in ("yes", "no") and state.get(command.intent):
-        return Command(*state[command.intent])
+        intent, args = state[command.intent]
+        if "quantity" not in command.args:
+            return Command(intent, args)
+        if intent in ("reserve", "waitlist"):  # OUI 2
+            return Command(intent, {**args, "quantity": command.args["quantity"]})
+        return Command("no_choice", {"count": 0})  # how many of what? Nothing is cancelled nor erased by it
     choice = command.args.get("choice")
     if command.intent == "details" and choice is not None:
         chosen = _chosen(state, choice)
-        return Command(*chosen) if chosen else Command("no_choice")
+        return Command(*chosen) if chosen else Command("no_choice", {"count": len(state.get("choices", []))})
     return command
 
 
@@ -272,6 +278,7 @@ def _details(state: State, args: dict[str, Any]) -> Step:
         "code": code,
         "title": thing["title"],
         "quantity": Quantity(thing["available"], thing["unit"]),
+        "some": Quantity(_some(thing), "piece"),
         "condition": Text(f"condition_{thing['condition']}"),
         "price": Price(thing["price_cents"], thing["currency"]),
         "place": thing["place_name"],
@@ -291,9 +298,16 @@ def _details(state: State, args: dict[str, Any]) -> Step:
     return Said(Screen("details_later" if later else "details", facts, options=options), after)
 
 
-def _no_choice(_state: State, _args: dict[str, Any]) -> Step:
+def _some(thing: Mapping[str, Any]) -> int:
+    """A quantity to show how one asks for one: about five of what is left, as the listing is sold."""
+    step = thing["step_quantity"] or MILLI
+    wanted = min(5 * MILLI, thing["available"])
+    return int(max(thing["min_quantity"] or step, wanted // step * step))
+
+
+def _no_choice(_state: State, args: dict[str, Any]) -> Step:
     yield from ()
-    return _simply("no_choice")
+    return _simply("no_line", count=args["count"]) if args["count"] else _simply("no_choice")
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
@@ -491,7 +505,14 @@ def _alert(state: State, args: dict[str, Any]) -> Step:
 
 
 def _alert_stop(state: State, args: dict[str, Any]) -> Step:
-    yield Call("stop_alerts", {"alert": _argument(state, args, "alert"), "choice": args.get("choice")})
+    words = str(args.get("words", ""))
+    asked = {"alert": _argument(state, args, "alert"), "choice": args.get("choice"), "words": words}
+    try:
+        yield Call("stop_alerts", asked)
+    except Refusal as refusal:
+        if not words or refusal.code != "no_such_alert":
+            raise
+        return (yield from _alert(opened({}), {}))  # no alert is called that: these are
     return _simply("alerts_stopped")
 
 
@@ -554,9 +575,9 @@ def _start(_state: State, _args: dict[str, Any]) -> Step:
     return Said(Screen("start_done"), {})
 
 
-def _yes(state: State, _args: dict[str, Any]) -> Step:
+def _yes(state: State, args: dict[str, Any]) -> Step:
     """OUI with no question open takes what the waitlist offers, if it offers anything."""
-    taken = yield Call("take_offer", {})
+    taken = yield Call("take_offer", {"quantity": args.get("quantity")})
     if taken is None:
         return _simply("nothing_asked")
     return Said(Screen(reserved_key(taken), reservation_facts(taken)), opened(state))

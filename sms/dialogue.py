@@ -169,8 +169,8 @@ def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
     return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin)
 
 
-def _take_offer(turn: Turn) -> dict[str, Any] | None:
-    return waitlist.take(turn.actor, turn.person_id, turn.origin)
+def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
+    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity)
 
 
 def _pass_offer(turn: Turn) -> dict[str, Any] | None:
@@ -185,10 +185,10 @@ def _alerts(turn: Turn, limit: int) -> list[dict[str, Any]]:
     return alerts.mine(turn.person_id, limit)
 
 
-def _stop_alerts(turn: Turn, alert: str | None, choice: int | None) -> None:
-    """End the alert of a line that was shown, the one at `choice` when no list is open, or all of them."""
+def _stop_alerts(turn: Turn, alert: str | None, choice: int | None, words: str) -> None:
+    """End the alert of a line that was shown, the one at `choice` when no list is open, those of `words`, or all."""
     if alert is None:
-        alerts.stop(turn.person_id, choice)
+        alerts.stop(turn.person_id, choice, words)
     else:
         alerts.remove(turn.actor, alert)
 

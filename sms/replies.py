@@ -12,16 +12,16 @@ import string
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from circular import i18n
+from circular import i18n, settings
 from circular.text import clean, shorten
 from sms import segments
 
 LINES = 3  # of a list in one segment
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
-_SHORTENED = ("title", "needs", "hours", "place", "words", "text")  # in this order
+_SHORTENED = ("title", "needs", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
 _LEAST: tuple[Mapping[str, int], ...] = (
-    {"title": 22, "needs": 22, "hours": 22, "place": 16, "words": 14, "text": 14},
+    {"title": 22, "needs": 22, "hours": 22, "place": 16, "words": 14, "text": 14, "service": 30},
     dict.fromkeys(_SHORTENED, 12),
     dict.fromkeys(_SHORTENED, 0),
 )
@@ -32,6 +32,8 @@ _OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
 
 def render(key: str, language: str, room: int = segments.SEGMENT, /, **facts: object) -> str:
     """The text `key` filled from `facts`, in `room` septets at most. An empty `phone` is read as the town hall.
+
+    Every text may name the `service`.
 
     Raises: KeyError for an unknown key or a missing fact; never for the length or the characters of a fact.
     """
@@ -101,6 +103,7 @@ def _names(template: str) -> tuple[str, ...]:
 
 def _readable(template: str, language: str, facts: Mapping[str, object]) -> dict[str, str]:
     """The facts that the template names, each on one line of GSM-7 that is no longer than a segment."""
+    facts = {"service": settings.get().service_name, **facts}
     found = {name: segments.fit(clean(str(facts[name]), segments.SEGMENT)) for name in _names(template)}
     if found.get("phone") == "":
         found["phone"] = _template("phone_unknown", language)

@@ -29,6 +29,8 @@ LONGEST = {
     "available": "12,5 m2",
     "code": "412710",
     "count": "999",
+    "some": "12.5",
+    "service": "Récup & Réemploi du Lamentin 1",
     "day": "ven 27/11",
     "from_day": "ven 20/11",
     "hours": "mar-sam 9h-17h",
