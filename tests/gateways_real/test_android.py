@@ -138,12 +138,13 @@ def test_phone_that_falls_silent(phone: FakeAndroid, app: client.APIClient, serv
     set_up(phone, app, server, events=EVENTS[:1])
     phone.mode = "hang"
     phone.hear(FABIOLA, "BOIS")
-    until(lambda: server.rows("SELECT 1 FROM outbound_message WHERE state = 'unknown'"), SLOW)
+    until(lambda: phone.messages, SLOW)
 
     phone.mode = "ok"
 
     until(lambda: states(server) == [("sent", "")], SLOW)
     assert len(phone.messages) == 1
+    assert server.rows("SELECT 1 FROM outbound_message WHERE attempts > 1")
 
 
 def test_phone_away_for_a_while(phone: FakeAndroid, app: client.APIClient, server: Server) -> None:
