@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+
+gc.disable()  # what is imported stays: looking for what died meanwhile takes a fifth of the start
+
 import logging
 import signal
 import sys
@@ -18,6 +22,9 @@ from circular.settings import Settings, SettingsError
 from sms import api as sms_api
 from sms import cli as sms_cli
 from sms import desk, diagnosis, messages, simulator, textpages, ussd, webhooks, worker
+
+gc.freeze()
+gc.enable()
 
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 

@@ -16,6 +16,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
@@ -458,8 +459,8 @@ def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str,
     tree = _categories()
     for listing in found:
         listing["available"] = max(0, listing["available"])
-        listing["hazards"] = json.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
-        listing["dimensions"] = json.loads(listing["dimensions"]) if listing["dimensions"] != "{}" else {}
+        listing["hazards"] = orjson.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
+        listing["dimensions"] = orjson.loads(listing["dimensions"]) if listing["dimensions"] != "{}" else {}
         listing["co2e_kg"] = _co2e_kg(listing, tree.get(listing["category"]))
         listing["in_title"] = in_title
     return found

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+import orjson
 from flask import Response, request
 
 from circular import alerts, catalog, clock, db
@@ -17,8 +17,7 @@ from circular.people import Actor
 
 def respond(body: Any, status: int = 200, *, revision: int | None = None, location: str | None = None) -> Response:
     """A JSON response. `revision` becomes its ETag; availability is never cached, so nothing is."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    response = Response(text, status, content_type="application/json")
+    response = Response(orjson.dumps(body), status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     if revision is not None:
         response.headers["ETag"] = f'"{revision}"'
