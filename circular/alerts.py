@@ -157,13 +157,20 @@ def _match(fresh: list[catalog.Fresh]) -> None:
     for listing in fresh:
         for token in held[listing.id]:
             holders[token].append(listing)
+    for (token,) in db.rows("SELECT DISTINCT token FROM alert WHERE token LIKE ? AND hit_id IS NULL", "%|%"):
+        found = {one for part in token.split("|") for one in holders.get(part, ())}
+        if found:
+            holders[token] = sorted(found)
     marks = ", ".join("?" * LOOKED_UP)
     columns = "id, token, tokens, created_at"
     query = f"SELECT {columns} FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ?"
     for some in _chunks(sorted(holders)):
         for alert_id, token, tokens, since in db.rows(query, *some, _now()):
-            wanted = set(tokens.split())
-            hits = (one.id for one in holders[token] if one.published_at >= since and wanted <= held[one.id])
+            wanted = [part.split("|") for part in tokens.split()]
+            hits = (
+                one.id for one in holders[token]
+                if one.published_at >= since and not any(held[one.id].isdisjoint(part) for part in wanted)
+            )  # fmt: skip
             hit = next(hits, None)
             if hit is not None:
                 db.run("UPDATE alert SET hit_id = ? WHERE id = ?", hit, alert_id)

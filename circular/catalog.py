@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import re
@@ -20,7 +21,7 @@ import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
-from circular import clock, db, places, search, settings
+from circular import clock, db, places, search, settings, vocabulary, wishes
 from circular.checks import MILLI, MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -194,6 +195,8 @@ class _CategoryFacts(NamedTuple):
     terms: str  # the words of its labels and of its parents', and a facet token for each
     labels: tuple[frozenset[str], ...]  # the words of each of its own labels
     depth: int  # 1 for a family
+    filed: frozenset[str]  # its code, those above and those below it
+    position: int  # in the town's order; what is filed under a family itself comes after the rest of the family
     co2e_kg_per_kg: float | None
 
 
@@ -202,34 +205,59 @@ def _category(code: str) -> _CategoryFacts | None:
 
 
 def _categories() -> dict[str, _CategoryFacts]:
-    version = _recall("categories", lambda: db.value("SELECT last FROM counter WHERE name = 'categories'"))
+    version = _recall(
+        "categories",
+        lambda: tuple(db.rows("SELECT name, last FROM counter WHERE name IN ('categories', 'vocabulary')")),
+    )
     return _category_tree(version, id(db.database.obj))
 
 
 @functools.lru_cache(maxsize=2)
-def _category_tree(_version: int | None, _database: int) -> dict[str, _CategoryFacts]:
+def _category_tree(_version: object, _database: int) -> dict[str, _CategoryFacts]:
     """Facts by category, read again in every process when one was added or corrected."""
     found = {category["code"]: category for category in categories()}
+    lines = {}
+    for code in found:
+        lines[code], parent = [code], found[code]["parent"]
+        while parent and parent in found and parent not in lines[code]:
+            lines[code].append(parent)
+            parent = found[parent]["parent"]
+    last = {one: n for n, line in enumerate(lines.values()) for one in line}
+    lexicon = vocabulary.lexicon()
     tree = {}
     for code, category in found.items():
-        lineage, parent = [code], category["parent"]
-        while parent and parent in found and parent not in lineage:
-            lineage.append(parent)
-            parent = found[parent]["parent"]
+        lineage = lines[code]
         labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
-        terms = [*dict.fromkeys(analyse(labels)), *(search.facet("c", ancestor) for ancestor in lineage)]
+        named = dict.fromkeys(
+            lexicon.mention[concept]
+            for ancestor in lineage
+            for language, label in found[ancestor]["labels"].items()
+            for term in lexicon.terms(analyse(label), language)
+            for concept in term.concepts
+        )
+        terms = [*dict.fromkeys(analyse(labels)), *named, *(search.facet("c", ancestor) for ancestor in lineage)]
         own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
-        tree[code] = _CategoryFacts(" ".join(terms), own, len(lineage), category["co2e_kg_per_kg"])
+        filed = frozenset([*lineage, *(other for other, line in lines.items() if code in line)])
+        tree[code] = _CategoryFacts(
+            " ".join(terms), own, len(lineage), filed, 1 + last[code], category["co2e_kg_per_kg"]
+        )
     return tree
 
 
 def guess_category(text: str) -> str | None:
-    """The category that a text names: most of its words in the labels (of the parents too), then a label said whole, then
-    the word that comes first, then the narrower; None when no label has a word of it.
+    """The category that a text names: that of the first thing in it, else that of which most of its words are in the
+    labels (of the parents too), then a label said whole, then the word that comes first, then the narrower; None when
+    nothing names one.
     """
-    words = search.words(text)
+    wish, lexicon, tree = wishes.read(text), vocabulary.lexicon(), _categories()
+    for unit in wish.units:
+        for concept in unit.concepts:
+            for code in lexicon.categories[concept]:
+                if code in tree:
+                    return str(code)
+    words = [word for unit in wish.units for word in unit.typed.split()]
     best, guess = (0, False, 0, 0), None
-    for code, category in _categories().items():
+    for code, category in tree.items():
         named = [n for n, word in enumerate(words) if any(word in label for label in category.labels)]
         if named:
             terms = set(category.terms.split())
@@ -282,7 +310,7 @@ def query(values: Mapping[str, Any]) -> Query:
     fields.whole("limit", most=100)
     if fields.clean.get("limit") == 0:
         fields.errors.add("limit", "positive")
-    fields.text("cursor", 300)
+    fields.text("cursor", 1500)
     _check_near(fields)
     return Query(**fields.done())
 
@@ -302,92 +330,270 @@ def _check_near(fields: Fields) -> None:
 
 
 class Page(NamedTuple):
-    """Listings in order, and where the next page starts (None when this is the last)."""
+    """Listings in order, where the next page starts (None when this is the last), and what the search made of the words.
+
+    `mode` is `exact` when each holds all that was asked for. `relaxed` names what had to be left out so that something is
+    found: `place`, `quantity`, `size`, `words`. `nearest` is what may do instead when nothing is found.
+    """
 
     items: list[dict[str, Any]]
     next: str | None
     mode: str = search.EXACT
+    relaxed: tuple[str, ...] = ()
+    wish: wishes.Wish = wishes.Wish()
+    nearest: tuple[dict[str, Any], ...] = ()
+    rung: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query as it is put to the index: what is wanted, without what was left out, and how to order what fits."""
+
+    query: Query
+    units: tuple[wishes.Unit, ...]
+    narrowed: str  # expression of facets and sizes
+    minimum: int  # thousandths
+    near: tuple[float, float] | None
+    sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
+    broad: bool
+
+
+WINDOW = 60  # listings that are put in order together, newest first from window to window
+NEAREST = 3
 
 
 def find(query: Query) -> Page:
-    """Published listings that match, title matches first, newest first. Raises: Refusal("bad_cursor")."""
-    words = search.words(query.q)
-    if query.q.strip() and not words:
-        return Page([], None)  # only signs: nothing is called that
-    facets = _facets(query)
+    """Published listings that match: what fits best, then what can be reserved now, then the nearer, then the newest.
+
+    Raises: Refusal("bad_cursor").
+    """
+    wish = wishes.read(query.q)
+    if wish.said and wish.empty:  # only signs, or words that nothing here has
+        return Page([], None, wish=wish)
     start = search.decode_cursor(query.cursor) if query.cursor else None
-    modes = (start.mode,) if start else (search.EXACT, search.PREFIX, search.ANY)
-    for mode in modes:
-        found: list[dict[str, Any]] = []
-        in_title = True
-        for in_title in (True, False) if words else (True,):
-            if start and start.in_title != in_title and not in_title:
-                after = None
-            elif start and in_title and not start.in_title:
-                continue
-            else:
-                after = start.last_id if start else None
-            match = search.match(words, facets, mode, in_title)
-            found += _walk(match, query, after, query.limit + 1 - len(found), in_title)
-            if len(found) > query.limit:
-                break
-        if found or not words or (len(words) == 1 and mode == search.PREFIX):
+    rungs = _rungs(wish)
+    found: list[_Placed] = []
+    rung = 0
+    left_out: tuple[str, ...] = ()
+    for rung, left_out in enumerate(rungs):
+        if start is not None and rung != start.rung:
+            continue
+        asked = _asked(query, wish, left_out)
+        found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
+        if found:
             break
     more = None
     if len(found) > query.limit:
-        last = found[query.limit - 1]
-        more = search.Cursor(mode, last["in_title"], last["id"]).encode()
-    return Page(found[: query.limit], more, mode)
+        more = found[query.limit - 1].cursor(rung).encode()
+    items = [one.facts for one in found[: query.limit]]
+    relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
+    fits = not relaxed and not wish.ignored and (not items or _fits(wish, items[0]["id"]))
+    nearest = () if items or start else tuple(_nearest(query, wish))
+    return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
+
+
+def _fits(wish: wishes.Wish, listing_id: int) -> bool:
+    """True when a listing has the qualities too, which only rank."""
+    if all(unit.is_thing for unit in wish.units):
+        return True
+    match = search.matching(search.all_of(unit.within() for unit in wish.units))
+    query = f"SELECT 1 FROM {match.source} WHERE {match.condition} AND {match.order} = ?"
+    return db.value(query, *match.params, listing_id) is not None
+
+
+def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
+    """What to leave out, the least first: nothing; the place, the quantity or the size; all three; words."""
+    hard = [name for name, asked in (("place", wish.spot), ("quantity", wish.amount), ("size", wish.sizes)) if asked]
+    rungs: list[tuple[str, ...]] = [(), *((one,) for one in hard)]
+    if len(hard) > 1:
+        rungs += [tuple(two) for two in itertools.combinations(hard, 2)] if len(hard) > 2 else []
+        rungs.append(tuple(hard))
+    if not wish.units:
+        return rungs[:1]
+    kept = [n for n, unit in enumerate(wish.units) if not unit.guessed] or list(range(len(wish.units)))
+    if len(wish.units) > 1:
+        order = sorted(range(len(wish.units)), key=lambda n: (n in kept, bool(wish.units[n].concepts), -n))
+        for n in order:
+            if kept != [n]:
+                rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
+        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(wish.units)) if n not in kept)},"))
+    return rungs
+
+
+def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...]) -> _Asked:
+    units, facets = wish.units, [search.has(token, "terms") for token in _facets(query)]
+    minimum, near = query.min_quantity, query.near
+    sizes: tuple[tuple[int, ...], ...] = ()
+    words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
+    if words:
+        units = tuple(unit for n, unit in enumerate(units) if str(n) not in words.split(","))
+    if words.endswith(","):  # any of them will do
+        units = (wishes.either(units),)
+    if wish.spot is not None:
+        if "place" in left_out:
+            near = near or wish.spot.point
+        else:
+            facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
+    if wish.sizes:
+        fitting = [search.all_of(search.has(search.size(mm), "terms") for mm in one) for one in wish.sizes]
+        if "size" in left_out:
+            sizes = wish.sizes
+        else:
+            facets.append(search.any_of(fitting))
+    if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
+        minimum = max(minimum, wish.amount.milli)
+        if wish.amount.unit:
+            facets.append(search.has(search.facet("u", wish.amount.unit), "terms"))
+            sizes = ()
+    broad = any(unit.broad for unit in units)
+    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, near, sizes, broad)
+
+
+class _Placed(NamedTuple):
+    """A listing in a list: its facts, the tier and window that it stands in, and the ids shown of that window up to it."""
+
+    facts: dict[str, Any]
+    tier: int
+    top: int
+    window: list[int]  # ids, newest first
+    shown: list[int]
+
+    def cursor(self, rung: int) -> search.Cursor:
+        """Where a list goes on after this listing."""
+        shown, top = set(self.shown), self.top
+        for one in self.window:
+            if one not in shown:
+                break
+            shown.discard(one)
+            top = one
+        return search.Cursor(rung, self.tier, top, tuple(sorted(shown, reverse=True)))
+
+
+def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
+    """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
+    expressions = wishes.tiers(asked.units, asked.narrowed)
+    for tier, expression in enumerate(expressions):
+        if start is not None and tier < start.tier:
+            continue
+        resumed = start if start is not None and tier == start.tier else None
+        top, shown = (resumed.top, list(resumed.shown)) if resumed else (0, [])
+        while True:
+            window, full = _window(asked, expression, top, shown, wanted)
+            ids = sorted((one["id"] for one in window), reverse=True)
+            for facts in window:
+                if facts["id"] in shown:
+                    continue
+                shown = [*shown, facts["id"]]
+                wanted -= 1
+                yield _Placed(facts, tier, top, ids, shown)
+            if not full:
+                break
+            top, shown = min(ids), []
+
+
+def _window(
+    asked: _Asked, expression: str, top: int, shown: list[int], wanted: int
+) -> tuple[list[dict[str, Any]], bool]:
+    """The next listings of a tier below an id, in order, and whether there may be more below them.
+
+    They are WINDOW, or as many as are wanted when these stand in order by themselves.
+    """
+    tree, now = _categories(), db.to_ms(clock.now())
+    size = wanted if not (shown or asked.broad or asked.near or asked.sizes) else WINDOW + len(shown)
+    while True:
+        found = _read(asked, expression, top, size)
+        keys = {one["id"]: _rank(asked, one, tree, now) for one in found}
+        if len(found) < size or size >= WINDOW or all(key[:-1] == (0, 0, 0, 0) for key in keys.values()):
+            return sorted(found, key=lambda one: keys[one["id"]]), len(found) == size
+        size = max(WINDOW, size)
+
+
+def _rank(asked: _Asked, listing: Mapping[str, Any], tree: Mapping[str, _CategoryFacts], now: int) -> tuple[float, ...]:
+    """What a window is sorted by: size, category where a word spans several, reservable now, distance, newest."""
+    category = tree.get(listing["category"])
+    ready = (
+        listing["available"] >= listing["min_quantity"]
+        and (listing["available_from"] or 0) <= now
+        and (listing["available_until"] or now) >= now
+    )
+    distance = 0.0
+    if asked.near and listing["latitude"] is not None and listing["longitude"] is not None:
+        squeeze = math.cos(math.radians(asked.near[0]))
+        north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
+        distance = round(math.hypot(north, east) * 111.195, 1)
+    return (
+        search.mismatch(asked.sizes, listing) if asked.sizes else 0,
+        category.position if asked.broad and category else 0,
+        0 if ready else 1,
+        distance,
+        -listing["id"],
+    )
+
+
+def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
+    match = search.matching(expression)
+    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, asked.query, top or None, asked.minimum)
+    now = db.to_ms(clock.now())
+    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit))
+
+
+def _nearest(query: Query, wish: wishes.Wish) -> Iterator[dict[str, Any]]:
+    """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
+    facets = [search.has(token, "terms") for token in _facets(query)]
+    for expression in wishes.instead(wish):
+        asked = _Asked(query, (), search.all_of([*facets, expression]), query.min_quantity, query.near, (), False)
+        found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
+        if found:
+            yield from found
+            return
 
 
 def count(query: Query, page: Page, most: int = 99) -> str:
     """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
     if page.next is None and not query.cursor:
         return str(len(page.items))
-    words, found = search.words(query.q), 0
-    for in_title in (True, False) if words else (True,):
-        match = search.match(words, _facets(query), page.mode, in_title)
-        sql, params = _statement("1 AS one", match, query, None)
-        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1 - found)
+    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung])
+    match = search.matching(search.all_of([wishes.anywhere(asked.units), asked.narrowed]))
+    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
+    found = db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1)
     return str(found) if found <= most else f"{most}+"
 
 
 def tokens(query: Query) -> list[str]:
-    """What a listing must hold to match a query exactly: its words, and one token for each facet.
+    """What a listing must hold to match a query exactly: one token for each facet, each thing and each size, or several
+    joined by | when any of them will do.
 
-    Nothing when no word and no facet is asked for, or a name made of signs alone, which nothing has.
+    Nothing when nothing is asked for, or a name made of signs alone, which nothing has.
     """
-    words = search.words(query.q)
-    return [] if query.q.strip() and not words else [*words, *_facets(query)]
+    return [*wishes.tokens(wishes.read(query.q)), *_facets(query)]
 
 
 def frequency(token: str, most: int = 1000) -> int:
-    """How many published listings hold a word or a facet's token, counted up to `most`."""
-    found = 0
-    for in_title in (True, False):
-        match = search.match([token], [], search.EXACT, in_title)
-        sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
-        found += db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most - found)
-    return found
+    """How many published listings hold a word or a facet's token (any of those joined by |), counted up to `most`."""
+    match = search.matching(search.any_of(search.has(one) for one in token.split("|")))
+    sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
+    return int(db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most))
 
 
 def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
-    words = search.words(query.q)
+    wish = wishes.read(query.q)
+    minimum = max(query.min_quantity, wish.amount.milli if wish.amount and not wish.sizes else 0)
+    match = search.matching(
+        search.all_of(
+            search.any_of(search.has(one) for one in token.split("|"))
+            for token in (*wishes.tokens(wish), *_facets(query))
+        )
+    )
     for condition, order in (("=", "ASC"), (">", "DESC")):
-        best: dict[str, Any] | None = None
-        for in_title in (True, False) if words else (True,):
-            match = search.match(words, _facets(query), search.EXACT, in_title)
-            narrowed = match._replace(
-                condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
-            )
-            sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None)
-            now = db.to_ms(clock.now())
-            found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
-            if found and (best is None or found[0]["id"] > best["id"]):
-                best = found[0]
-        if best is not None:
-            return _facts([best])[0]
+        narrowed = match._replace(
+            condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
+        )
+        sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None, minimum)
+        now = db.to_ms(clock.now())
+        found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
+        if found:
+            return _facts(found)[0]
     return None
 
 
@@ -424,22 +630,18 @@ def _facets(query: Query) -> list[str]:
     return facets
 
 
-def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_title: bool) -> list[dict[str, Any]]:
-    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, query, after)
-    now = db.to_ms(clock.now())
-    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), in_title)
-
-
-def _statement(columns: str, match: search.Match, query: Query, after: int | None) -> tuple[str, list[object]]:
+def _statement(
+    columns: str, match: search.Match, query: Query, after: int | None, minimum: int
+) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
     now = db.to_ms(clock.now())
     conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
         params.append(after)
-    if query.min_quantity:
+    if minimum:
         conditions.append(f"{AVAILABLE} >= ?")
-        params += [now, now, query.min_quantity]
+        params += [now, now, minimum]
     if query.available_on is not None:
         conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
         conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
@@ -455,14 +657,13 @@ def _statement(columns: str, match: search.Match, query: Query, after: int | Non
     return f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions)}", params
 
 
-def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str, Any]]:
+def _facts(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     tree = _categories()
     for listing in found:
         listing["available"] = max(0, listing["available"])
         listing["hazards"] = orjson.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
         listing["dimensions"] = orjson.loads(listing["dimensions"]) if listing["dimensions"] != "{}" else {}
         listing["co2e_kg"] = _co2e_kg(listing, tree.get(listing["category"]))
-        listing["in_title"] = in_title
     return found
 
 
@@ -730,19 +931,35 @@ def _gate(listing: Mapping[str, Any]) -> None:
 
 
 def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
-    """The words of the title, and those of everything else with one token for each facet; none unless published."""
+    """The tokens of the title (its words, what they name, what the listing is), and those of everything else; none unless
+    published.
+    """
     if listing["status"] != "published":
         return "", ""
-    place_id = listing["place_id"]
-    category = _category(listing["category"])
-    words = [
-        *dict.fromkeys(analyse(listing["description"])),
+    place_id, language = listing["place_id"], listing["lang"]
+    category, lexicon = _category(listing["category"]), _recall("lexicon", vocabulary.lexicon)
+    title, description = analyse(listing["title"]), analyse(listing["description"])
+    named = lexicon.mentioned(title, language, foreign=True)
+    filed = category.filed if category else frozenset()
+    titled = [
+        *title,
+        *(lexicon.mention[one] for one in lexicon.closure(named)),
+        *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
+        *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
+    ]
+    others = [
+        *dict.fromkeys(description),
+        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(description, language))),
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
         category.terms if category else search.facet("c", listing["category"]),
         search.facet("k", listing["kind"]),
         search.facet("s", listing["condition"]),
+        search.facet("u", listing["unit"]),
+        *(search.size(mm) for mm in search.sizes_of(listing["title"], json.loads(listing["dimensions"]))),
     ]
-    return " ".join(analyse(listing["title"])), " ".join(words)
+    if not listing["price_cents"]:
+        others.append(search.facet("g", "free"))
+    return " ".join(titled), " ".join(others)
 
 
 def _place_terms(place_id: int) -> list[str]:
@@ -806,8 +1023,12 @@ def _index(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -
 
 def _write_index(changes: list[_Change]) -> None:
     """Write words to the index, and note which listings were published: only those have words."""
+    known = vocabulary.lexicon().meanings
+    strange: dict[str, None] = {}
     for listing_id, old, new in changes:
         search.put(listing_id, old, new)
+        strange.update(dict.fromkeys(word for word in new[0].split() if word not in known))
+    search.note_words(list(strange))
     fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
     if fresh:
         rows, now = ", ".join(["(?, ?)"] * len(fresh)), db.to_ms(clock.now())

@@ -17,7 +17,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from peewee import PeeweeException
 
-from circular import catalog, db, exports, imports, people, places, reservations, search, settings
+from circular import catalog, db, exports, imports, people, places, reservations, search, settings, vocabulary
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -45,6 +45,8 @@ def upgrade() -> list[str]:
     connect()
     ran = db.migrate()
     search.install()
+    if vocabulary.load():
+        catalog.reindex()
     return ran
 
 

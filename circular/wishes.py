@@ -1,0 +1,521 @@
+"""What somebody who searches wants, read from what they typed: things, words, sizes, a quantity, a place.
+
+`12 pòt 83 lamanten` -> at least twelve, the concept `door` (or pot), 830 mm, in Le Lamentin. A word that nothing has is put
+right (`corrected`), asked about when that is unsure (`did_you_mean`), or passed over (`ignored`).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from circular import db, search, vocabulary
+from circular.search import all_of, any_of, has
+from circular.text import analyse, fold
+from circular.vocabulary import LITTLE, Lexicon
+
+MOST_WORDS = 24  # of a query that are read
+MOST_UNITS = 8
+LEAST_SIZE = 10  # a bare number below is no size
+# Qualities that a listing's own fields tell, besides its words.
+FIELDS = {
+    "free": "xgfree", "as-new": "xsas0new", "to-repair": "xsto0repair", "for-parts": "xsparts",
+}  # fmt: skip
+UNITS = {
+    "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
+    "tons": "t", "tonelada": "t", "toneladas": "t",
+}  # fmt: skip
+_TOKEN = re.compile(
+    r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
+    |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
+    |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
+    |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
+    |(?P<word>[^\W_]+)""",
+    re.VERBOSE,
+)
+_PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
+_SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
+
+
+class Unit(NamedTuple):
+    """One thing (or quality) that is asked for: any of its concepts, or a plain word; or all of its `parts`."""
+
+    typed: str
+    tokens: tuple[str, ...]  # any of which a listing's text has that mentions it
+    heads: tuple[str, ...] = ()  # any of which the title of a listing has that is it
+    parts: tuple[Unit, ...] = ()
+    concepts: tuple[int, ...] = ()
+    is_thing: bool = True
+    broad: bool = False  # filed under several categories
+    guessed: bool = False  # from a word that was put right
+    inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
+
+    def within(self, where: str = "", among: int = 1) -> str:
+        """Listings that mention it; when it is one of several things, within a longer term will do."""
+        said = [has(token, where) for token in (*self.tokens, *(self.inner if among > 1 else ()))]
+        if self.parts:
+            said.append(all_of(part.within(where, len(self.parts)) for part in self.parts))
+        return any_of(said)
+
+    def alternatives(self, among: int = 1) -> list[str]:
+        """The same as tokens, all of which a listing must hold, each with those that will do instead after a |."""
+        own = (*self.tokens, *(self.inner if among > 1 else ()))
+        if not self.parts:
+            return ["|".join(own)]
+        return ["|".join((*own, one)) for part in self.parts for one in part.alternatives(len(self.parts))]
+
+    def every_head(self) -> list[str]:
+        """Head tokens of it and of its parts."""
+        return [*self.heads, *(head for part in self.parts for head in part.heads)]
+
+
+class Amount(NamedTuple):
+    """At least so many thousandths of a unit; an empty unit means whatever the listing counts in."""
+
+    milli: int
+    unit: str
+
+
+class Spot(NamedTuple):
+    """A place or a commune: its facet's token, or its name in a text, and where it is."""
+
+    name: str
+    tokens: tuple[str, ...]
+    point: tuple[float, float] | None
+
+
+class Wish(NamedTuple):
+    """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do."""
+
+    units: tuple[Unit, ...] = ()
+    sizes: tuple[tuple[int, ...], ...] = ()
+    amount: Amount | None = None
+    spot: Spot | None = None
+    corrected: tuple[tuple[str, str], ...] = ()
+    did_you_mean: str = ""
+    ignored: tuple[str, ...] = ()
+    said: bool = False  # something was typed, signs at least
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to look for."""
+        return not (self.units or self.sizes or self.spot or self.amount)
+
+
+class _Item(NamedTuple):
+    kind: str  # "word", "size", "amount", "number"
+    text: str
+    sizes: tuple[tuple[int, ...], ...] = ()
+    amount: Amount | None = None
+
+
+def read(typed: str) -> Wish:
+    """What a query asks for, in whatever language."""
+    lexicon, means = vocabulary.lexicon(), search.meanings()
+    items, spot = _without_spot(list(_items(typed)), lexicon)
+    items, corrected, unsure, ignored = _spelt(items, lexicon, means, spot)
+    if spot is None and corrected:
+        items, spot = _without_spot(items, lexicon)
+    units, sizes, amount = _units(items, lexicon, means)
+    if (
+        not units and not sizes and spot is None and not ignored
+    ):  # little words and numbers alone are looked for all the same
+        little = [word for item in items for word in analyse(item.text)]
+        units, amount = [Unit(word, (word,)) for word in dict.fromkeys(little)], None
+    units = [_as_typed_too(unit, corrected) for unit in units]
+    return Wish(
+        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, tuple(corrected), unsure,
+        tuple(ignored), bool(typed.strip()),
+    )  # fmt: skip
+
+
+def _as_typed_too(unit: Unit, corrected: list[tuple[str, str]]) -> Unit:
+    """A word that was put right is still looked for as it was typed: an alert waits for it."""
+    typed = [was for was, used in corrected if unit.typed in used.split()]
+    return unit._replace(tokens=(*unit.tokens, *typed), guessed=True) if typed else unit
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+def _items(typed: str) -> Iterator[_Item]:
+    for number, found in enumerate(_TOKEN.finditer(fold(typed))):
+        if number == MOST_WORDS:
+            return
+        kind, text = str(found.lastgroup), found.group()
+        if kind == "word":
+            for stem in analyse(text):
+                yield _Item("word", stem)
+        elif kind == "pair":
+            parts = _SIDE.findall(text)
+            yield _Item("size", text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), "")))
+        elif kind == "metres":
+            whole, part = re.findall(r"\d+", text)
+            yield _Item("size", text, ((int(whole) * 1000 + int(part) * 10,),))
+        elif kind == "measure":
+            number_, unit = _PART.findall(text)[0]
+            if unit in UNITS:
+                yield _Item("amount", text, amount=Amount(_milli(number_), UNITS[unit]))
+            else:
+                sizes = ((search.millimetres(number_, unit),),)
+                length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
+                yield _Item("size", text, sizes, length)
+        else:
+            yield _Item("number", text, _readings([text], ""))
+
+
+def _milli(number: str) -> int:
+    return round(float(number.replace(",", ".")) * 1000)
+
+
+def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
+    """Sizes in mm: by the unit, or without one as centimetres, millimetres or metres."""
+    units = (unit,) if unit else ("cm", "mm", "m")
+    return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
+
+
+def _units(
+    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]]
+) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
+    """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures."""
+    units: list[Unit] = []
+    sizes: list[tuple[int, ...]] = []
+    amount: Amount | None = None
+    for group in _groups(items):
+        if isinstance(group, list):
+            units += _things(group, lexicon, means)
+        elif group.kind == "number":
+            if units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
+                sizes += group.sizes if not sizes else ()
+            elif not units and amount is None and group.text.isdigit() and int(group.text):
+                amount = Amount(int(group.text) * 1000, "")
+        else:
+            sizes += group.sizes if not sizes else ()
+            amount = amount or group.amount
+    kept = _without_lone(units, lexicon)
+    return kept, sizes, amount
+
+
+def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
+    """Words in a row together, everything else on its own."""
+    row: list[str] = []
+    for item in items:
+        if item.kind == "word":
+            row.append(item.text)
+            continue
+        if row:
+            yield row
+            row = []
+        yield item
+    if row:
+        yield row
+
+
+def _things(words: list[str], lexicon: Lexicon, means: dict[str, tuple[str, ...]]) -> list[Unit]:
+    """The units of words in a row."""
+    found: list[Unit] = []
+    at = 0
+    words = [part for word in words for part in means.get(word, (word,))]
+    terms = {term.start: term for term in lexicon.terms(words)}
+    while at < len(words):
+        term = terms.get(at)
+        if term is not None:
+            found.append(_named(words[at : at + term.length], term.concepts, lexicon))
+            at += term.length
+        else:
+            word = words[at]
+            if word not in LITTLE and word not in lexicon.never:
+                found.append(Unit(word, (word,)))
+            at += 1
+    return found
+
+
+def _named(words: list[str], concepts: tuple[int, ...], lexicon: Lexicon) -> Unit:
+    """The unit of a term. Its words are not used up: `porte bois` is a wooden door, and what says `porte` and `bois`."""
+    parts: tuple[Unit, ...] = ()
+    if len(words) > 1:
+        inner = [word for word in words if word not in LITTLE]
+        parts = tuple(
+            _named([word], found, lexicon) if (found := lexicon.named(word)) else Unit(word, (word,)) for word in inner
+        )
+    tokens = [lexicon.mention[one] for one in concepts]
+    if not any(lexicon.is_thing[one] for one in concepts):
+        tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
+    return Unit(
+        " ".join(words), tuple(tokens), tuple(lexicon.head[one] for one in concepts), parts if len(parts) > 1 else (),
+        concepts, any(lexicon.is_thing[one] for one in concepts), any(lexicon.broad[one] for one in concepts),
+        inner=tuple(lexicon.inner[one] for one in concepts),
+    )  # fmt: skip
+
+
+def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
+    """Without the words that mean a thing only where no other word does: `ban mwen fey tol` asks for sheets."""
+    lone = [unit.typed in lexicon.alone and set(unit.concepts) <= lexicon.alone[unit.typed] for unit in units]
+    if any(unit.is_thing and not one for unit, one in zip(units, lone, strict=True)):
+        return [unit for unit, one in zip(units, lone, strict=True) if not one or not unit.is_thing]
+    return units
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+def _without_spot(items: list[_Item], lexicon: Lexicon) -> tuple[list[_Item], Spot | None]:
+    """The items without the first place or commune that they name, and that place."""
+    spots = _spots()
+    texts = [_NUMBERS.get(item.text, item.text) for item in items]
+    for at in range(len(items)):
+        for length in range(min(5, len(items) - at), 0, -1):
+            spot = spots.get(" ".join(texts[at : at + length]))
+            if spot is not None and (length > 1 or texts[at] not in lexicon.meanings):
+                return items[:at] + items[at + length :], spot
+    return items, None
+
+
+_NUMBERS = {"2": "deux", "3": "trois", "st": "saint", "ste": "sainte"}
+_ARTICLES = ("le ", "la ", "les ")
+
+
+def _spots() -> dict[str, Spot]:
+    stamp = db.row(
+        "SELECT COUNT(*), COALESCE(SUM(revision), 0), COALESCE(MAX(updated_at), 0), (SELECT COUNT(*) FROM commune) FROM place"
+    )
+    return _read_spots(stamp, id(db.database.obj))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_spots(_stamp: object, _database: int) -> dict[str, Spot]:
+    """Places and communes by the ways to name them, read again when a place was added or changed."""
+    found: dict[str, Spot] = {}
+    for insee, name, latitude, longitude in db.rows("SELECT insee, name, latitude, longitude FROM commune"):
+        for key in _names(name):
+            tokens = (search.facet("m", insee), *((key,) if " " not in key else ()))
+            found.setdefault(key, Spot(name, tokens, (latitude, longitude)))
+    for number, name, latitude, longitude in db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id"):
+        point = (latitude, longitude) if latitude is not None and longitude is not None else None
+        for key in _names(name):
+            found.setdefault(key, Spot(name, (search.facet("p", number),), point))
+    return found
+
+
+def _names(name: str) -> Iterator[str]:
+    """`Fort-de-France` -> fort de france, fdf; `Les Trois-Îlets` -> les trois ilet, trois ilet."""
+    words = [_NUMBERS.get(word, word) for word in analyse(name)]
+    whole = " ".join(words)
+    yield whole
+    bare = next((whole[len(article) :] for article in _ARTICLES if whole.startswith(article)), "")
+    if bare:
+        yield bare
+    if len(words) > 2:
+        yield "".join(word[0] for word in words)
+
+
+# --- spelling ---------------------------------------------------------------------------------------------------------
+def _spelt(
+    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]], spot: Spot | None
+) -> tuple[list[_Item], list[tuple[str, str]], str, list[str]]:
+    """The items with the words that nothing has put right; what was, what is asked about, and what is passed over."""
+    known = _known(items, lexicon, means)
+    if all(known):
+        return items, [], "", []
+    items, known = _joined(items, known, lexicon)
+    done: list[_Item] = []
+    corrected: list[tuple[str, str]] = []
+    guesses: list[str] = []
+    ignored: list[str] = []
+    for at, (item, is_known) in enumerate(zip(items, known, strict=True)):
+        guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spot is None)
+        if is_known:
+            done.append(item)
+        elif guess is None or not guess.sure:
+            done.append(item)
+            ignored.append(item.text)
+        else:
+            done += [_Item("word", word) for word in guess.words]
+            corrected.append((item.text, " ".join(guess.words)))
+        guesses.append(" ".join(guess.words) if guess else item.text)
+    asked = "" if len(ignored) == 0 or guesses == [item.text for item in items] else " ".join(guesses)
+    unsure = asked if any(g != i.text and i.text in ignored for g, i in zip(guesses, items, strict=True)) else ""
+    return [item for item in done if item.text not in ignored or item.kind != "word"], corrected, unsure, ignored
+
+
+def _known(items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]]) -> list[bool]:
+    """Which items need no correction: numbers, little words, words of the vocabulary, of staff, of some listing."""
+    words = [item.text for item in items]
+    known = [
+        item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in means
+        or item.text in lexicon.never
+        for item in items
+    ]  # fmt: skip
+    if not all(known):
+        for term in lexicon.terms(words):
+            known[term.start : term.start + term.length] = [True] * term.length
+    return [found or search.exists(word) for found, word in zip(known, words, strict=True)]
+
+
+def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:
+    """Two words that are one: `contre plaqué`."""
+    at = 0
+    while at + 1 < len(items):
+        pair = items[at].text + items[at + 1].text
+        words = items[at].kind == items[at + 1].kind == "word"
+        if words and not (known[at] and known[at + 1]) and (pair in lexicon.meanings or pair in lexicon.joined):
+            text = lexicon.joined.get(pair, pair) if pair not in lexicon.meanings else pair
+            items = [*items[:at], *(_Item("word", word) for word in text.split()), *items[at + 2 :]]
+            known = [*known[:at], *(True for _ in text.split()), *known[at + 2 :]]
+        at += 1
+    return items, known
+
+
+class Guess(NamedTuple):
+    """What a word was meant to be, and whether to believe it."""
+
+    words: tuple[str, ...]
+    sure: bool
+
+
+def _closest(at: int, texts: list[str], lexicon: Lexicon, with_places: bool) -> Guess | None:
+    """The nearest known word, or words that were run together. One that makes a term with its neighbours goes first."""
+    word = texts[at]
+    if not word.isalpha() or len(word) < 3:
+        return None
+    if word in lexicon.joined:
+        return Guess(tuple(lexicon.joined[word].split()), True)
+    for cut in range(len(word) - 3, 2, -1):
+        left, right = analyse(word[:cut]), analyse(word[cut:])
+        if left and right and left[0] in lexicon.meanings and right[0] in lexicon.meanings:
+            return Guess((left[0], right[0]), True)
+    costs = _costs(word, lexicon, with_places)
+    for candidate in sorted(costs, key=costs.__getitem__)[:8]:
+        tried = [*texts[:at], candidate, *texts[at + 1 :]]
+        if any(term.length > 1 and term.start <= at < term.start + term.length for term in lexicon.terms(tried)):
+            costs[candidate] -= TOGETHER
+    if not costs:
+        return None
+    best = min(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
+    sure = costs[best] <= (SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT)
+    return Guess(tuple(lexicon.joined.get(best, best).split()), sure)
+
+
+# What a correction costs: letters changed, and what makes it less likely. Tuned on the `tune` rows of fixtures/search.
+SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
+TOGETHER = 0.5
+OTHER_START = 1.5  # people seldom miss the first letter
+
+
+def _costs(word: str, lexicon: Lexicon, with_places: bool) -> dict[str, float]:
+    """Known words near one that is not, and what each correction costs."""
+    from rapidfuzz.distance import OSA  # 5 MB that only a misspelt word needs
+
+    costs: dict[str, float] = {}
+
+    def offer(candidate: str, cost: float) -> None:
+        cost += OTHER_START if candidate[0] != word[0] else 0
+        costs[candidate] = min(cost, costs.get(candidate, FAR))
+
+    for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
+        distance = OSA.distance(word, candidate)
+        if distance <= max(2, len(word) // 2):
+            offer(candidate, 0.4 + 0.2 * distance)
+    for candidate in lexicon.beginning(word):
+        offer(candidate, 0.5 + 0.15 * (len(candidate) - len(word)))
+    if len(word) > 3:
+        others = _titled(word)
+        if with_places:
+            others += [one for name in _spots() for one in name.split() if len(one) > 3]
+        pools = ((lexicon.singles, 0.0), (others, 0.1), (_LONG_LITTLE, 0.2), (lexicon.run_on, 0.3))
+        for pool, handicap in pools:
+            for candidate, distance in _near(word, pool, 1 if len(word) < 6 else 2):
+                offer(candidate, distance + handicap)
+    return costs
+
+
+FAR = 99.0
+_LONG_LITTLE = tuple(sorted(word for word in LITTLE if len(word) > 4))
+
+
+def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
+    found = process.extract(word, pool, scorer=OSA.distance, score_cutoff=most, limit=8, processor=None)
+    return [(candidate, distance) for candidate, distance, _ in found]
+
+
+def _titled(word: str, most: int = 2000) -> list[str]:
+    """Words of titles that begin with the same two letters, and are in no dictionary."""
+    query = "SELECT word FROM title_word WHERE word >= ? AND word < ? ORDER BY word LIMIT ?"
+    return [one for (one,) in db.rows(query, word[:2], word[:2] + "\U0010ffff", most)]
+
+
+# --- asking the index -------------------------------------------------------------------------------------------------
+def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
+    """Expressions for the listings to show first, next and so on; none fits a listing of an earlier one.
+
+    The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
+    """
+    if not units:
+        return [narrowed]
+    things = tuple(unit for unit in units if unit.is_thing) or units
+    qualities = [unit for unit in units if unit not in things]
+    titled = all_of(unit.within("title", len(things)) for unit in things)
+    nested = [anywhere(units), titled]
+    heads = [has(head, "title") for unit in things for head in unit.every_head()]
+    if heads:
+        nested.append(all_of([titled, any_of(heads)]))
+    exact = [unit.within() for unit in qualities]
+    for unit in things:
+        if unit.parts:
+            exact.append(all_of(part.within("title", len(unit.parts)) for part in unit.parts))
+        elif len(unit.concepts) > 1:
+            exact.append(has(unit.typed, "title"))
+    if exact:
+        nested.append(all_of([nested[-1], *exact]))
+    nested = [all_of([one, narrowed]) for one in nested]
+    found = [nested[-1]]
+    found += [search.but_not(wider, narrower) for narrower, wider in zip(nested[:0:-1], nested[-2::-1], strict=True)]
+    return found
+
+
+def anywhere(units: tuple[Unit, ...]) -> str:
+    """An expression for the listings that mention every thing asked for."""
+    things = [unit for unit in units if unit.is_thing] or units
+    return all_of(unit.within("", len(things)) for unit in things)
+
+
+def either(units: tuple[Unit, ...]) -> Unit:
+    """Any of several things will do."""
+    tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
+    heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
+    return Unit(" ".join(unit.typed for unit in units), tokens, heads, broad=True)
+
+
+def instead(wish: Wish) -> Iterator[str]:
+    """Expressions for what may do instead, the nearest first: something broader, then what is filed where it would be."""
+    lexicon = vocabulary.lexicon()
+    concepts = [concept for unit in wish.units for concept in unit.concepts]
+    for concept in concepts:
+        for above in lexicon.above[concept]:
+            if lexicon.categories[above]:
+                yield has(lexicon.head[above], "title")
+    for concept in concepts:
+        for category in lexicon.categories[concept]:
+            yield has(search.facet("c", category), "terms")
+
+
+def tokens(wish: Wish) -> list[str]:
+    """One token for each thing, size and place of a wish (several joined by | where any will do), and for each word that
+    nothing has yet.
+    """
+    found = [one for unit in wish.units for one in unit.alternatives(len(wish.units))]
+    if wish.spot is not None:
+        found.append("|".join(wish.spot.tokens))
+    for part in zip(*wish.sizes, strict=True):
+        found.append("|".join(dict.fromkeys(search.size(mm) for mm in part)))
+    if wish.amount is not None and wish.amount.unit and not wish.sizes:
+        found.append(search.facet("u", wish.amount.unit))
+    return [*found, *wish.ignored]
+
+
+def fits(wanted: list[str], text: str, language: str) -> bool:
+    """True when a text holds what is wanted (as `tokens` says it)."""
+    lexicon, words = vocabulary.lexicon(), analyse(text)
+    held = {*words, *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(words, language)))}
+    return all(not held.isdisjoint(one.split("|")) for one in wanted)
