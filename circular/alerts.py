@@ -17,7 +17,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, settings
+from circular import catalog, clock, db, notices, search, settings
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -98,7 +98,7 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         reference = secrets.token_hex(10)
         Alert.insert(
             reference=reference, person_id=person_id, asked=json.dumps(asked), tokens=" ".join(tokens),
-            token=min(tokens, key=catalog.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
+            token=min(tokens, key=search.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
             told_on=db.value("SELECT MAX(told_on) FROM alert WHERE person_id = ?", person_id) or "",
         ).execute()  # fmt: skip
         return _select("reference = ?", reference)[0]

@@ -196,6 +196,7 @@ class _CategoryFacts(NamedTuple):
     labels: tuple[frozenset[str], ...]  # the words of each of its own labels
     depth: int  # 1 for a family
     filed: frozenset[str]  # its code, those above and those below it
+    family: bool  # several others are below it
     position: int  # in the town's order; what is filed under a family itself comes after the rest of the family
     co2e_kg_per_kg: float | None
 
@@ -204,16 +205,13 @@ def _category(code: str) -> _CategoryFacts | None:
     return _categories().get(code)
 
 
-def _categories() -> dict[str, _CategoryFacts]:
-    version = _recall(
-        "categories",
-        lambda: tuple(db.rows("SELECT name, last FROM counter WHERE name IN ('categories', 'vocabulary')")),
-    )
-    return _category_tree(version, id(db.database.obj))
+def _categories(counters: Mapping[str, int] | None = None) -> dict[str, _CategoryFacts]:
+    known = _recall("counters", db.counters) if counters is None else counters
+    return _category_tree(known.get("categories"), known.get(vocabulary.VERSION), id(db.database.obj))
 
 
 @functools.lru_cache(maxsize=2)
-def _category_tree(_version: object, _database: int) -> dict[str, _CategoryFacts]:
+def _category_tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict[str, _CategoryFacts]:
     """Facts by category, read again in every process when one was added or corrected."""
     found = {category["code"]: category for category in categories()}
     lines = {}
@@ -239,7 +237,13 @@ def _category_tree(_version: object, _database: int) -> dict[str, _CategoryFacts
         own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
         filed = frozenset([*lineage, *(other for other, line in lines.items() if code in line)])
         tree[code] = _CategoryFacts(
-            " ".join(terms), own, len(lineage), filed, 1 + last[code], category["co2e_kg_per_kg"]
+            " ".join(terms),
+            own,
+            len(lineage),
+            filed,
+            len(filed) > len(lineage) + 2,
+            1 + last[code],
+            category["co2e_kg_per_kg"],
         )
     return tree
 
@@ -355,11 +359,13 @@ class _Asked:
     minimum: int  # thousandths
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
-    broad: bool
+    broad: bool  # in the town's order of categories
+    tree: Mapping[str, _CategoryFacts]
 
 
-WINDOW = 60  # listings that are put in order together, newest first from window to window
+WINDOW = 40  # listings that are put in order together, newest first from window to window
 NEAREST = 3
+KM_OF_A_DEGREE = 111.195
 
 
 def find(query: Query) -> Page:
@@ -367,7 +373,8 @@ def find(query: Query) -> Page:
 
     Raises: Refusal("bad_cursor").
     """
-    wish = wishes.read(query.q)
+    counters = db.counters()
+    wish, tree = wishes.read(query.q, counters), _categories(counters)
     if wish.said and wish.empty:  # only signs, or words that nothing here has
         return Page([], None, wish=wish)
     start = search.decode_cursor(query.cursor) if query.cursor else None
@@ -378,7 +385,7 @@ def find(query: Query) -> Page:
     for rung, left_out in enumerate(rungs):
         if start is not None and rung != start.rung:
             continue
-        asked = _asked(query, wish, left_out)
+        asked = _asked(query, wish, left_out, tree)
         found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
         if found:
             break
@@ -388,7 +395,7 @@ def find(query: Query) -> Page:
     items = [one.facts for one in found[: query.limit]]
     relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
     fits = not relaxed and not wish.ignored and (not items or _fits(wish, items[0]["id"]))
-    nearest = () if items or start else tuple(_nearest(query, wish))
+    nearest = () if items or start else tuple(_nearest(query, wish, tree))
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
 
 
@@ -420,7 +427,7 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     return rungs
 
 
-def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...]) -> _Asked:
+def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
     units, facets = wish.units, [search.has(token, "terms") for token in _facets(query)]
     minimum, near = query.min_quantity, query.near
     sizes: tuple[tuple[int, ...], ...] = ()
@@ -445,23 +452,30 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...]) -> _Asked
         if wish.amount.unit:
             facets.append(search.has(search.facet("u", wish.amount.unit), "terms"))
             sizes = ()
-    broad = any(unit.broad for unit in units)
-    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, near, sizes, broad)
+    broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
+    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, near, sizes, broad, tree)
+
+
+def _is_family(unit: wishes.Unit, tree: Mapping[str, _CategoryFacts]) -> bool:
+    """True when all that a word may mean is filed under a whole family, or in many places."""
+    return bool(unit.filed) and all(
+        len(codes) > 2 or any(code in tree and tree[code].family for code in codes) for codes in unit.filed
+    )
 
 
 class _Placed(NamedTuple):
-    """A listing in a list: its facts, the tier and window that it stands in, and the ids shown of that window up to it."""
+    """A listing in a list: its facts, and the tier and window that it stands in as the `number`th."""
 
     facts: dict[str, Any]
     tier: int
     top: int
-    window: list[int]  # ids, newest first
-    shown: list[int]
+    window: list[int]  # ids in order
+    number: int
 
     def cursor(self, rung: int) -> search.Cursor:
         """Where a list goes on after this listing."""
-        shown, top = set(self.shown), self.top
-        for one in self.window:
+        shown, top = set(self.window[: self.number]), self.top
+        for one in sorted(self.window, reverse=True):
             if one not in shown:
                 break
             shown.discard(one)
@@ -471,77 +485,87 @@ class _Placed(NamedTuple):
 
 def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
     """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
-    expressions = wishes.tiers(asked.units, asked.narrowed)
-    for tier, expression in enumerate(expressions):
+    for tier, expression in enumerate(wishes.tiers(asked.units, asked.narrowed)):
         if start is not None and tier < start.tier:
             continue
-        resumed = start if start is not None and tier == start.tier else None
-        top, shown = (resumed.top, list(resumed.shown)) if resumed else (0, [])
+        resumed = start is not None and tier == start.tier
+        top, shown = (start.top, start.shown) if start is not None and resumed else (0, ())
         while True:
-            window, full = _window(asked, expression, top, shown, wanted)
-            ids = sorted((one["id"] for one in window), reverse=True)
-            for facts in window:
-                if facts["id"] in shown:
-                    continue
-                shown = [*shown, facts["id"]]
+            found, full = _window(asked, expression, top, shown, wanted)
+            ids = [*shown, *(facts["id"] for facts in found)]
+            for number, facts in enumerate(found, len(shown) + 1):
                 wanted -= 1
-                yield _Placed(facts, tier, top, ids, shown)
+                yield _Placed(facts, tier, top, ids, number)
             if not full:
                 break
-            top, shown = min(ids), []
+            top, shown = min(ids), ()
 
 
 def _window(
-    asked: _Asked, expression: str, top: int, shown: list[int], wanted: int
+    asked: _Asked, expression: str, top: int, shown: tuple[int, ...], wanted: int
 ) -> tuple[list[dict[str, Any]], bool]:
-    """The next listings of a tier below an id, in order, and whether there may be more below them.
+    """The next listings of a tier below an id, in order, without those shown; and whether there may be more below them.
 
-    They are WINDOW, or as many as are wanted when these stand in order by themselves.
+    They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
     """
-    tree, now = _categories(), db.to_ms(clock.now())
-    size = wanted if not (shown or asked.broad or asked.near or asked.sizes) else WINDOW + len(shown)
+    ordered = asked.broad or asked.near or asked.sizes
+    size = WINDOW if shown or ordered else min(wanted, WINDOW)
+    now = db.to_ms(clock.now())
     while True:
         found = _read(asked, expression, top, size)
-        keys = {one["id"]: _rank(asked, one, tree, now) for one in found}
-        if len(found) < size or size >= WINDOW or all(key[:-1] == (0, 0, 0, 0) for key in keys.values()):
-            return sorted(found, key=lambda one: keys[one["id"]]), len(found) == size
-        size = max(WINDOW, size)
+        late = [not _is_ready(one, now) for one in found]
+        if len(found) < size or size == WINDOW or not any(late):
+            break
+        size = WINDOW
+    full = len(found) == size
+    if ordered or any(late):
+        keys = {
+            one["id"]: (*_rank(asked, one), is_late, _distance(asked, one), -one["id"])
+            for one, is_late in zip(found, late, strict=True)
+        }
+        found.sort(key=lambda one: keys[one["id"]])
+    return [one for one in found if one["id"] not in shown] if shown else found, full
 
 
-def _rank(asked: _Asked, listing: Mapping[str, Any], tree: Mapping[str, _CategoryFacts], now: int) -> tuple[float, ...]:
-    """What a window is sorted by: size, category where a word spans several, reservable now, distance, newest."""
-    category = tree.get(listing["category"])
-    ready = (
+def _is_ready(listing: Mapping[str, Any], now: int) -> bool:
+    """True when somebody can reserve some of it today."""
+    return (
         listing["available"] >= listing["min_quantity"]
         and (listing["available_from"] or 0) <= now
         and (listing["available_until"] or now) >= now
     )
-    distance = 0.0
-    if asked.near and listing["latitude"] is not None and listing["longitude"] is not None:
-        squeeze = math.cos(math.radians(asked.near[0]))
-        north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
-        distance = round(math.hypot(north, east) * 111.195, 1)
+
+
+def _rank(asked: _Asked, listing: Mapping[str, Any]) -> tuple[float, ...]:
+    """What goes before in a window: the nearer size, then the category, where a word spans several."""
+    category = asked.tree.get(listing["category"])
     return (
         search.mismatch(asked.sizes, listing) if asked.sizes else 0,
         category.position if asked.broad and category else 0,
-        0 if ready else 1,
-        distance,
-        -listing["id"],
     )
+
+
+def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
+    """Kilometres from where it is asked, to 100 m; 0 when nobody knows."""
+    if asked.near is None or listing["latitude"] is None or listing["longitude"] is None:
+        return 0.0
+    squeeze = math.cos(math.radians(asked.near[0]))
+    north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
+    return round(math.hypot(north, east) * KM_OF_A_DEGREE, 1)
 
 
 def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
     match = search.matching(expression)
     sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, asked.query, top or None, asked.minimum)
     now = db.to_ms(clock.now())
-    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit))
+    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), asked.tree)
 
 
-def _nearest(query: Query, wish: wishes.Wish) -> Iterator[dict[str, Any]]:
+def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
     """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
     facets = [search.has(token, "terms") for token in _facets(query)]
     for expression in wishes.instead(wish):
-        asked = _Asked(query, (), search.all_of([*facets, expression]), query.min_quantity, query.near, (), False)
+        asked = _Asked(query, (), search.all_of([*facets, expression]), query.min_quantity, query.near, (), False, tree)
         found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
         if found:
             yield from found
@@ -552,7 +576,7 @@ def count(query: Query, page: Page, most: int = 99) -> str:
     """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
     if page.next is None and not query.cursor:
         return str(len(page.items))
-    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung])
+    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
     match = search.matching(search.all_of([wishes.anywhere(asked.units), asked.narrowed]))
     sql, params = _statement("1 AS one", match, query, None, asked.minimum)
     found = db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1)
@@ -566,13 +590,6 @@ def tokens(query: Query) -> list[str]:
     Nothing when nothing is asked for, or a name made of signs alone, which nothing has.
     """
     return [*wishes.tokens(wishes.read(query.q)), *_facets(query)]
-
-
-def frequency(token: str, most: int = 1000) -> int:
-    """How many published listings hold a word or a facet's token (any of those joined by |), counted up to `most`."""
-    match = search.matching(search.any_of(search.has(one) for one in token.split("|")))
-    sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
-    return int(db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most))
 
 
 def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
@@ -652,13 +669,13 @@ def _statement(
         north, east = f"({LATITUDE} - ?)", f"({LONGITUDE} - ?)"
         conditions.append(f"({north} * {north} + {east} * {east} * ?) <= ?")
         squeeze = math.cos(math.radians(latitude)) ** 2
-        degrees = query.radius_km / 111.195
+        degrees = query.radius_km / KM_OF_A_DEGREE
         params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
     return f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions)}", params
 
 
-def _facts(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    tree = _categories()
+def _facts(found: list[dict[str, Any]], known: Mapping[str, _CategoryFacts] | None = None) -> list[dict[str, Any]]:
+    tree = _categories() if known is None else known
     for listing in found:
         listing["available"] = max(0, listing["available"])
         listing["hazards"] = orjson.loads(listing["hazards"]) if listing["hazards"] != "[]" else []

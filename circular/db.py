@@ -365,6 +365,16 @@ def _insert_once(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
 
 
+def counters() -> dict[str, int]:
+    """Every counter by its name: one statement tells what has changed since it was last read (`count_up`)."""
+    return dict(rows("SELECT name, last FROM counter"))
+
+
+def count_up(name: str) -> None:
+    """Tell every process that something changed; and take the lock that keeps such changes apart. In a transaction."""
+    run("INSERT INTO counter (name, last) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1", name)
+
+
 def skip_locked() -> str:
     """The clause by which several workers share rows: none on SQLite, where one writer runs at a time."""
     return "" if is_sqlite() else " FOR UPDATE SKIP LOCKED"

@@ -19,6 +19,7 @@ from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 from circular.text import fold
 
+NAMES = "places"  # the counter of changes: a search knows every name of a place and of a commune
 SITE_KINDS = ("deconstruction", "friche")
 CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
 
@@ -106,6 +107,7 @@ def put_commune(values: Mapping[str, Any]) -> None:
     fields = {name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population")}
     db.run("DELETE FROM commune WHERE insee = ?", fields["insee"])
     Commune.insert(**fields).execute()
+    db.count_up(NAMES)
 
 
 def find_commune(text: str) -> str | None:
@@ -192,10 +194,12 @@ def put_place(code: str, values: Mapping[str, Any]) -> str:
     if not found:
         _check_code(code)
         Place.insert(code=code, created_at=now, updated_at=now, **clean).execute()
+        db.count_up(NAMES)
         return "created"
     if all(found[0][name] == value for name, value in clean.items()):
         return "unchanged"
     Place.update(revision=Place.revision + 1, updated_at=now, **clean).where(Place.code == code).execute()
+    db.count_up(NAMES)
     return "updated"
 
 
@@ -215,6 +219,7 @@ def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: 
         found = get_place(code)
         actor.require_place(found["id"], code)
         revise("place", found["id"], revision, check_place(changes, partial=True))
+        db.count_up(NAMES)
         return get_place(code)
 
 

@@ -88,13 +88,14 @@ class Synonym(db.Table):
     created_at = db.UtcDateTimeField()
 
 
+SYNONYMS = "synonyms"  # the counter of their changes
 MEANING_LIMIT = 80  # characters
 MOST_SYNONYMS = 5000  # every process keeps them all
 
 
-def meanings() -> dict[str, tuple[str, ...]]:
+def meanings(counters: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
     """The words that each synonym of the staff stands for."""
-    version = db.value("SELECT last FROM counter WHERE name = 'synonyms'")
+    version = counters.get(SYNONYMS)
     return _read_meanings(version, db.database.obj) if version else {}
 
 
@@ -135,7 +136,7 @@ def add_synonym(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
         fields.errors.add("means", "other_words")
     means = fields.done()["means"]
     with db.transaction():
-        _note_change()
+        db.count_up(SYNONYMS)
         if db.value("SELECT COUNT(*) FROM synonym WHERE word <> ?", found[0]) >= MOST_SYNONYMS:
             raise Refusal("too_many_synonyms", limit=MOST_SYNONYMS)
         db.run(
@@ -150,16 +151,9 @@ def remove_synonym(actor: Actor, word: str) -> None:
     """`word` means itself again. Raises: Refusal("wrong_role" | "no_such_synonym")."""
     actor.require("staff")
     with db.transaction():
-        _note_change()
+        db.count_up(SYNONYMS)
         if not db.run("DELETE FROM synonym WHERE word = ?", "".join(analyse(word)[:1])):
             raise Refusal("no_such_synonym", word=word)
-
-
-def _note_change() -> None:
-    """Tell every process; and take the lock that keeps changes apart."""
-    db.run(
-        "INSERT INTO counter (name, last) VALUES ('synonyms', 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1"
-    )
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -306,3 +300,10 @@ def exists(token: str) -> bool:
     """True when a published listing has a token."""
     match = matching(has(token))
     return db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is not None
+
+
+def frequency(token: str, most: int = 1000) -> int:
+    """How many published listings hold a token (any of those joined by |), counted up to `most`."""
+    match = matching(any_of(has(one) for one in token.split("|")))
+    sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
+    return int(db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most))

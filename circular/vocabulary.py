@@ -18,7 +18,7 @@ import itertools
 import pathlib
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from peewee import CompositeKey, TextField
@@ -27,6 +27,7 @@ from circular import db, settings
 from circular.text import analyse
 
 FOLDER = settings.ROOT / "fixtures" / "vocabulary"
+VERSION = "vocabulary"  # the counter that says which version of the files the tables hold
 THINGS = frozenset({"material", "tool", "machine", "room", "workshop", "project", "action"})  # a `quality` only ranks
 ALONE, NEVER = "alone", "never"
 ROWS = 200  # of one statement
@@ -151,7 +152,9 @@ class Lexicon:
             for one in (n, *above):
                 spread[one].update(self.categories[n])
         self.spread = [frozenset(found) for found in spread]  # where it and all that is narrower is filed
-        self.broad = [len(found) > 1 for found in spread]
+        self.filed = [
+            frozenset(own) or wide for own, wide in zip(self.categories, self.spread, strict=True)
+        ]  # where it is filed, or what is narrower
         self._read_words(words, number)
         self.alone: dict[str, set[int]] = defaultdict(set)
         self.never: set[str] = set()
@@ -257,8 +260,8 @@ class Lexicon:
 
     @functools.cached_property
     def run_on(self) -> list[str]:
-        """The keys of `joined`."""
-        return list(self.joined)
+        """The keys of `joined`, in order."""
+        return sorted(self.joined)
 
     @functools.cached_property
     def sounds(self) -> dict[str, list[str]]:
@@ -268,10 +271,14 @@ class Lexicon:
             found.setdefault(sound(word), []).append(word)
         return found
 
-    def beginning(self, start: str, most: int = 40) -> list[str]:
+    def beginning(self, start: str, most: int = 40) -> Sequence[str]:
         """Single words that begin so."""
-        at = bisect.bisect_left(self.singles, start)
-        return list(itertools.takewhile(lambda word: word.startswith(start), self.singles[at : at + most]))
+        return starting(self.singles, start)[:most]
+
+
+def starting(words: Sequence[str], start: str) -> Sequence[str]:
+    """The words that begin so, of words in order."""
+    return words[bisect.bisect_left(words, start) : bisect.bisect_left(words, f"{start}\U0010ffff")]
 
 
 def _ancestors(concept: int, parents: list[list[int]]) -> list[int]:
@@ -284,9 +291,9 @@ def _ancestors(concept: int, parents: list[list[int]]) -> list[int]:
     return list(found)
 
 
-def lexicon() -> Lexicon:
+def lexicon(counters: Mapping[str, int] | None = None) -> Lexicon:
     """The vocabulary as it stands in the tables."""
-    return _read(db.value("SELECT last FROM counter WHERE name = 'vocabulary'"))
+    return _read((db.counters() if counters is None else counters).get(VERSION))
 
 
 @functools.lru_cache(maxsize=1)

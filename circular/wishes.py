@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from circular import db, search, vocabulary
+from circular import db, places, search, vocabulary
 from circular.search import all_of, any_of, has
 from circular.text import analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
@@ -48,7 +48,7 @@ class Unit(NamedTuple):
     parts: tuple[Unit, ...] = ()
     concepts: tuple[int, ...] = ()
     is_thing: bool = True
-    broad: bool = False  # filed under several categories
+    filed: tuple[frozenset[str], ...] = ()  # categories of each of its concepts
     guessed: bool = False  # from a word that was put right
     inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
 
@@ -111,13 +111,17 @@ class _Item(NamedTuple):
     amount: Amount | None = None
 
 
-def read(typed: str) -> Wish:
+def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     """What a query asks for, in whatever language."""
-    lexicon, means = vocabulary.lexicon(), search.meanings()
-    items, spot = _without_spot(list(_items(typed)), lexicon)
-    items, corrected, unsure, ignored = _spelt(items, lexicon, means, spot)
+    if not typed.strip():
+        return Wish()
+    counters = db.counters() if counters is None else counters
+    lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
+    spots = _read_spots(counters.get(places.NAMES), id(db.database.obj))
+    items, spot = _without_spot(list(_items(typed)), lexicon, spots)
+    items, corrected, unsure, ignored = _spelt(items, lexicon, means, {} if spot else spots)
     if spot is None and corrected:
-        items, spot = _without_spot(items, lexicon)
+        items, spot = _without_spot(items, lexicon, spots)
     units, sizes, amount = _units(items, lexicon, means)
     if (
         not units and not sizes and spot is None and not ignored
@@ -243,7 +247,8 @@ def _named(words: list[str], concepts: tuple[int, ...], lexicon: Lexicon) -> Uni
         tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
     return Unit(
         " ".join(words), tuple(tokens), tuple(lexicon.head[one] for one in concepts), parts if len(parts) > 1 else (),
-        concepts, any(lexicon.is_thing[one] for one in concepts), any(lexicon.broad[one] for one in concepts),
+        concepts, any(lexicon.is_thing[one] for one in concepts),
+        filed=tuple(lexicon.filed[one] for one in concepts),
         inner=tuple(lexicon.inner[one] for one in concepts),
     )  # fmt: skip
 
@@ -257,9 +262,8 @@ def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
-def _without_spot(items: list[_Item], lexicon: Lexicon) -> tuple[list[_Item], Spot | None]:
+def _without_spot(items: list[_Item], lexicon: Lexicon, spots: Mapping[str, Spot]) -> tuple[list[_Item], Spot | None]:
     """The items without the first place or commune that they name, and that place."""
-    spots = _spots()
     texts = [_NUMBERS.get(item.text, item.text) for item in items]
     for at in range(len(items)):
         for length in range(min(5, len(items) - at), 0, -1):
@@ -273,15 +277,8 @@ _NUMBERS = {"2": "deux", "3": "trois", "st": "saint", "ste": "sainte"}
 _ARTICLES = ("le ", "la ", "les ")
 
 
-def _spots() -> dict[str, Spot]:
-    stamp = db.row(
-        "SELECT COUNT(*), COALESCE(SUM(revision), 0), COALESCE(MAX(updated_at), 0), (SELECT COUNT(*) FROM commune) FROM place"
-    )
-    return _read_spots(stamp, id(db.database.obj))
-
-
 @functools.lru_cache(maxsize=2)
-def _read_spots(_stamp: object, _database: int) -> dict[str, Spot]:
+def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
     """Places and communes by the ways to name them, read again when a place was added or changed."""
     found: dict[str, Spot] = {}
     for insee, name, latitude, longitude in db.rows("SELECT insee, name, latitude, longitude FROM commune"):
@@ -309,7 +306,7 @@ def _names(name: str) -> Iterator[str]:
 
 # --- spelling ---------------------------------------------------------------------------------------------------------
 def _spelt(
-    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]], spot: Spot | None
+    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]], spots: Mapping[str, Spot]
 ) -> tuple[list[_Item], list[tuple[str, str]], str, list[str]]:
     """The items with the words that nothing has put right; what was, what is asked about, and what is passed over."""
     known = _known(items, lexicon, means)
@@ -321,7 +318,7 @@ def _spelt(
     guesses: list[str] = []
     ignored: list[str] = []
     for at, (item, is_known) in enumerate(zip(items, known, strict=True)):
-        guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spot is None)
+        guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spots)
         if is_known:
             done.append(item)
         elif guess is None or not guess.sure:
@@ -371,43 +368,64 @@ class Guess(NamedTuple):
     sure: bool
 
 
-def _closest(at: int, texts: list[str], lexicon: Lexicon, with_places: bool) -> Guess | None:
+def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Spot]) -> Guess | None:
     """The nearest known word, or words that were run together. One that makes a term with its neighbours goes first."""
     word = texts[at]
     if not word.isalpha() or len(word) < 3:
         return None
     if word in lexicon.joined:
         return Guess(tuple(lexicon.joined[word].split()), True)
-    for cut in range(len(word) - 3, 2, -1):
-        left, right = analyse(word[:cut]), analyse(word[cut:])
-        if left and right and left[0] in lexicon.meanings and right[0] in lexicon.meanings:
-            return Guess((left[0], right[0]), True)
-    costs = _costs(word, lexicon, with_places)
+    if apart := _apart(word, lexicon):
+        return Guess(apart, True)
+    costs = _costs(word, lexicon, spots)
     for candidate in sorted(costs, key=costs.__getitem__)[:8]:
         tried = [*texts[:at], candidate, *texts[at + 1 :]]
         if any(term.length > 1 and term.start <= at < term.start + term.length for term in lexicon.terms(tried)):
             costs[candidate] -= TOGETHER
     if not costs:
         return None
-    best = min(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
-    sure = costs[best] <= (SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT)
-    return Guess(tuple(lexicon.joined.get(best, best).split()), sure)
+    ranked = sorted(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
+    limit = SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT
+    alike = [one for one in ranked[:4] if costs[one] <= min(limit, costs[ranked[0]] + ALIKE)]
+    reach = {one: _reach(one, lexicon) for one in alike} if len(alike) > 1 else {}
+    best = min(alike or ranked[:1], key=lambda one: costs[one] - reach.get(one, 0))
+    return Guess(tuple(lexicon.joined.get(best, best).split()), costs[best] <= limit)
+
+
+def _apart(word: str, lexicon: Lexicon) -> tuple[str, str] | None:
+    """Two words of the vocabulary that were run together."""
+    for cut in range(len(word) - 3, 2, -1):
+        right = word[cut:]
+        if right in lexicon.meanings:
+            for left in (word[:cut], word[: cut - 1] if word[cut - 1] in "sx" else ""):
+                if len(left) > 2 and left in lexicon.meanings:
+                    return left, right
+    return None
+
+
+def _reach(word: str, lexicon: Lexicon) -> float:
+    """How much sooner a word is meant that listings have, or what it names: 0 to ALIKE."""
+    tokens = [word, *(lexicon.mention[one] for one in lexicon.named(word))]
+    count = search.frequency("|".join(tokens), COMMON)
+    return ALIKE * (count + COMMON) / (2 * COMMON) if count else 0
 
 
 # What a correction costs: letters changed, and what makes it less likely. Tuned on the `tune` rows of fixtures/search.
 SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
-TOGETHER = 0.5
-OTHER_START = 1.5  # people seldom miss the first letter
+TOGETHER = 0.5  # less, when it makes a term with its neighbours
+ALIKE = 0.8  # more, and what many listings have still goes first
+COMMON = 30  # listings that make a word common
 
 
-def _costs(word: str, lexicon: Lexicon, with_places: bool) -> dict[str, float]:
-    """Known words near one that is not, and what each correction costs."""
+def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, float]:
+    """Known words near one that is not, and what each correction costs. All begin with the same letter, or sound the same:
+    people seldom miss the first.
+    """
     from rapidfuzz.distance import OSA  # 5 MB that only a misspelt word needs
 
     costs: dict[str, float] = {}
 
     def offer(candidate: str, cost: float) -> None:
-        cost += OTHER_START if candidate[0] != word[0] else 0
         costs[candidate] = min(cost, costs.get(candidate, FAR))
 
     for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
@@ -415,15 +433,16 @@ def _costs(word: str, lexicon: Lexicon, with_places: bool) -> dict[str, float]:
         if distance <= max(2, len(word) // 2):
             offer(candidate, 0.4 + 0.2 * distance)
     for candidate in lexicon.beginning(word):
-        offer(candidate, 0.5 + 0.15 * (len(candidate) - len(word)))
+        offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
     if len(word) > 3:
-        others = _titled(word)
-        if with_places:
-            others += [one for name in _spots() for one in name.split() if len(one) > 3]
-        pools = ((lexicon.singles, 0.0), (others, 0.1), (_LONG_LITTLE, 0.2), (lexicon.run_on, 0.3))
-        for pool, handicap in pools:
-            for candidate, distance in _near(word, pool, 1 if len(word) < 6 else 2):
+        most = 1 if len(word) < 6 else 2
+        for pool, handicap in ((lexicon.singles, 0.0), (_LONG_LITTLE, 0.2), (lexicon.run_on, 0.3)):
+            for candidate, distance in _near(word, vocabulary.starting(pool, word[0]), most):
                 offer(candidate, distance + handicap)
+        if min(costs.values(), default=FAR) > 1:
+            named = [one for name in spots for one in name.split() if len(one) > 3 and one[0] == word[0]]
+            for candidate, distance in _near(word, [*named, *_titled(word)], most):
+                offer(candidate, distance + 0.1)
     return costs
 
 
@@ -458,8 +477,9 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
     titled = all_of(unit.within("title", len(things)) for unit in things)
     nested = [anywhere(units), titled]
     heads = [has(head, "title") for unit in things for head in unit.every_head()]
-    if heads:
-        nested.append(all_of([titled, any_of(heads)]))
+    if heads:  # what is a thing names it
+        single = len(things) == 1 and not things[0].parts and not things[0].guessed
+        nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
     exact = [unit.within() for unit in qualities]
     for unit in things:
         if unit.parts:
@@ -484,7 +504,7 @@ def either(units: tuple[Unit, ...]) -> Unit:
     """Any of several things will do."""
     tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
     heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
-    return Unit(" ".join(unit.typed for unit in units), tokens, heads, broad=True)
+    return Unit(" ".join(unit.typed for unit in units), tokens, heads)
 
 
 def instead(wish: Wish) -> Iterator[str]:
