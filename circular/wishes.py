@@ -93,7 +93,8 @@ class Wish(NamedTuple):
     sizes: tuple[tuple[int, ...], ...] = ()
     amount: Amount | None = None
     spot: Spot | None = None
-    corrected: tuple[tuple[str, str], ...] = ()
+    corrected: tuple[tuple[str, str], ...] = ()  # words as typed, and as understood
+    understood: str = ""  # all that was typed, put right; nothing when nothing had to be
     did_you_mean: str = ""
     ignored: tuple[str, ...] = ()
     said: bool = False  # something was typed, signs at least
@@ -106,9 +107,11 @@ class Wish(NamedTuple):
 
 class _Item(NamedTuple):
     kind: str  # "word", "size", "amount", "number"
-    text: str
+    text: str  # a word's stem
+    typed: str
     sizes: tuple[tuple[int, ...], ...] = ()
     amount: Amount | None = None
+    guess_of: str = ""  # the stem that it is put in the place of
 
 
 def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
@@ -119,25 +122,25 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
     spots = _read_spots(counters.get(places.NAMES), id(db.database.obj))
     items, spot = _without_spot(list(_items(typed)), lexicon, spots)
-    items, corrected, unsure, ignored = _spelt(items, lexicon, means, {} if spot else spots)
-    if spot is None and corrected:
+    spelling = _spelt(items, lexicon, means, {} if spot else spots)
+    items = spelling.items
+    if spot is None and spelling.corrected:
         items, spot = _without_spot(items, lexicon, spots)
     units, sizes, amount = _units(items, lexicon, means)
-    if (
-        not units and not sizes and spot is None and not ignored
-    ):  # little words and numbers alone are looked for all the same
+    if not (units or sizes or spot or spelling.ignored):  # little words and numbers alone are looked for all the same
         little = [word for item in items for word in analyse(item.text)]
         units, amount = [Unit(word, (word,)) for word in dict.fromkeys(little)], None
-    units = [_as_typed_too(unit, corrected) for unit in units]
+    guesses = {item.text: item.guess_of for item in items if item.guess_of}
+    units = [_as_typed_too(unit, guesses) for unit in units]
     return Wish(
-        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, tuple(corrected), unsure,
-        tuple(ignored), bool(typed.strip()),
+        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, spelling.corrected,
+        spelling.understood, spelling.did_you_mean, spelling.ignored, True,
     )  # fmt: skip
 
 
-def _as_typed_too(unit: Unit, corrected: list[tuple[str, str]]) -> Unit:
+def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
     """A word that was put right is still looked for as it was typed: an alert waits for it."""
-    typed = [was for was, used in corrected if unit.typed in used.split()]
+    typed = dict.fromkeys(guesses[word] for word in unit.typed.split() if word in guesses)
     return unit._replace(tokens=(*unit.tokens, *typed), guessed=True) if typed else unit
 
 
@@ -149,23 +152,25 @@ def _items(typed: str) -> Iterator[_Item]:
         kind, text = str(found.lastgroup), found.group()
         if kind == "word":
             for stem in analyse(text):
-                yield _Item("word", stem)
+                yield _Item("word", stem, text)
         elif kind == "pair":
             parts = _SIDE.findall(text)
-            yield _Item("size", text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), "")))
+            yield _Item(
+                "size", text, text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
+            )
         elif kind == "metres":
             whole, part = re.findall(r"\d+", text)
-            yield _Item("size", text, ((int(whole) * 1000 + int(part) * 10,),))
+            yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
         elif kind == "measure":
             number_, unit = _PART.findall(text)[0]
             if unit in UNITS:
-                yield _Item("amount", text, amount=Amount(_milli(number_), UNITS[unit]))
+                yield _Item("amount", text, text, amount=Amount(_milli(number_), UNITS[unit]))
             else:
                 sizes = ((search.millimetres(number_, unit),),)
                 length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
-                yield _Item("size", text, sizes, length)
+                yield _Item("size", text, text, sizes, length)
         else:
-            yield _Item("number", text, _readings([text], ""))
+            yield _Item("number", text, text, _readings([text], ""))
 
 
 def _milli(number: str) -> int:
@@ -305,32 +310,53 @@ def _names(name: str) -> Iterator[str]:
 
 
 # --- spelling ---------------------------------------------------------------------------------------------------------
+class _Spelling(NamedTuple):
+    """A query after its words were put right: its items; what was (as people write it); the whole of it; the whole with
+    what one is not sure of; what is passed over.
+    """
+
+    items: list[_Item]
+    corrected: tuple[tuple[str, str], ...] = ()
+    understood: str = ""
+    did_you_mean: str = ""
+    ignored: tuple[str, ...] = ()
+
+
 def _spelt(
     items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]], spots: Mapping[str, Spot]
-) -> tuple[list[_Item], list[tuple[str, str]], str, list[str]]:
-    """The items with the words that nothing has put right; what was, what is asked about, and what is passed over."""
+) -> _Spelling:
     known = _known(items, lexicon, means)
     if all(known):
-        return items, [], "", []
+        return _Spelling(items)
     items, known = _joined(items, known, lexicon)
     done: list[_Item] = []
-    corrected: list[tuple[str, str]] = []
-    guesses: list[str] = []
-    ignored: list[str] = []
+    corrected, ignored = [], []
+    understood, guessed = [], []
     for at, (item, is_known) in enumerate(zip(items, known, strict=True)):
         guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spots)
+        said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
+        guessed.append(said)
+        if guess and guess.sure:
+            done += [_Item("word", word, word, guess_of=item.text) for word in guess.words]
+            corrected.append((item.typed, said))
+            understood.append(said)
+            continue
+        understood.append(item.typed)
         if is_known:
             done.append(item)
-        elif guess is None or not guess.sure:
-            done.append(item)
-            ignored.append(item.text)
         else:
-            done += [_Item("word", word) for word in guess.words]
-            corrected.append((item.text, " ".join(guess.words)))
-        guesses.append(" ".join(guess.words) if guess else item.text)
-    asked = "" if len(ignored) == 0 or guesses == [item.text for item in items] else " ".join(guesses)
-    unsure = asked if any(g != i.text and i.text in ignored for g, i in zip(guesses, items, strict=True)) else ""
-    return [item for item in done if item.text not in ignored or item.kind != "word"], corrected, unsure, ignored
+            ignored.append(item.text)
+    return _Spelling(
+        done, tuple(corrected), " ".join(understood) if corrected else "",
+        " ".join(guessed) if guessed != understood else "", tuple(ignored),
+    )  # fmt: skip
+
+
+def _shown(word: str, lexicon: Lexicon) -> str:
+    """A stem as people write the word: `boi` -> bois."""
+    query = "SELECT word FROM concept_word WHERE concept = ?"
+    written = [one for concept in lexicon.named(word) for (one,) in db.rows(query, lexicon.codes[concept])]
+    return word if word in written else next((str(one) for one in written if analyse(one) == [word]), word)
 
 
 def _known(items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]]) -> list[bool]:
@@ -355,7 +381,7 @@ def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[li
         words = items[at].kind == items[at + 1].kind == "word"
         if words and not (known[at] and known[at + 1]) and (pair in lexicon.meanings or pair in lexicon.joined):
             text = lexicon.joined.get(pair, pair) if pair not in lexicon.meanings else pair
-            items = [*items[:at], *(_Item("word", word) for word in text.split()), *items[at + 2 :]]
+            items = [*items[:at], *(_Item("word", word, word) for word in text.split()), *items[at + 2 :]]
             known = [*known[:at], *(True for _ in text.split()), *known[at + 2 :]]
         at += 1
     return items, known
@@ -413,6 +439,7 @@ def _reach(word: str, lexicon: Lexicon) -> float:
 # What a correction costs: letters changed, and what makes it less likely. Tuned on the `tune` rows of fixtures/search.
 SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
 TOGETHER = 0.5  # less, when it makes a term with its neighbours
+PART = 0.4  # more, when it means nothing outside longer terms
 ALIKE = 0.8  # more, and what many listings have still goes first
 COMMON = 30  # listings that make a word common
 
@@ -426,7 +453,9 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
     costs: dict[str, float] = {}
 
     def offer(candidate: str, cost: float) -> None:
-        costs[candidate] = min(cost, costs.get(candidate, FAR))
+        if candidate != word:
+            cost += 0 if candidate in lexicon.meanings else PART
+            costs[candidate] = min(cost, costs.get(candidate, FAR))
 
     for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
         distance = OSA.distance(word, candidate)
@@ -436,13 +465,13 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
         offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
     if len(word) > 3:
         most = 1 if len(word) < 6 else 2
-        for pool, handicap in ((lexicon.singles, 0.0), (_LONG_LITTLE, 0.2), (lexicon.run_on, 0.3)):
+        for pool, handicap in ((lexicon.singles, 0.0), (_LONG_LITTLE, 0.2 - PART), (lexicon.run_on, 0.3 - PART)):
             for candidate, distance in _near(word, vocabulary.starting(pool, word[0]), most):
                 offer(candidate, distance + handicap)
         if min(costs.values(), default=FAR) > 1:
             named = [one for name in spots for one in name.split() if len(one) > 3 and one[0] == word[0]]
             for candidate, distance in _near(word, [*named, *_titled(word)], most):
-                offer(candidate, distance + 0.1)
+                offer(candidate, distance + 0.1 - PART)
     return costs
 
 

@@ -437,6 +437,27 @@ def page_of(schema: type[Schema]) -> Schema:
     )()
 
 
+class Correction(Schema):
+    """A word as it was typed, and as it was searched for."""
+
+    typed = fields.String()
+    used = fields.String()
+
+
+class ListingPage(Schema):
+    """Listings, and what the search made of the words where there is something to say."""
+
+    items = fields.List(fields.Nested(ListingOut))
+    next = fields.String(allow_none=True)
+    corrected = fields.List(fields.Nested(Correction))
+    did_you_mean = _text("What may have been meant: the whole of `q` with the words that nothing has replaced")
+    left_out = fields.List(
+        fields.String(metadata={"enum": ["place", "quantity", "size", "words"]}),
+        metadata={"description": "What had to be left out of `q` so that something is found"},
+    )
+    nearest = fields.List(fields.Nested(ListingOut), metadata={"description": "What may do, when nothing is found"})
+
+
 class PagingQuery(Strict):
     """Where a page starts and how long it is."""
 

@@ -26,13 +26,25 @@ def respond(body: Any, status: int = 200, *, revision: int | None = None, locati
     return response
 
 
-def page(items: list[dict[str, Any]], cursor: str | int | None) -> Response:
-    """A page of a list; `cursor` is where the next one starts."""
+def page(items: list[dict[str, Any]], cursor: str | int | None, **beside: Any) -> Response:
+    """A page of a list; `cursor` is where the next one starts, `beside` what else there is to say."""
     path = None
     if cursor is not None:
         given = {name: value for name, value in request.args.items() if name != "cursor"}
         path = f"{request.path}?{urlencode({**given, 'cursor': cursor})}"
-    return respond({"items": items, "next": path})
+    return respond({"items": items, "next": path, **beside})
+
+
+def found(page: catalog.Page) -> dict[str, Any]:
+    """What a search made of the words, as far as there is something to say."""
+    wish = page.wish
+    said = {
+        "corrected": [{"typed": typed, "used": used} for typed, used in wish.corrected],
+        "did_you_mean": wish.did_you_mean,
+        "left_out": list(page.relaxed),
+        "nearest": [listing(facts) for facts in page.nearest],
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def keyset(found: list[dict[str, Any]], limit: int, write: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
