@@ -334,6 +334,8 @@ def _spelt(
     understood, guessed = [], []
     for at, (item, is_known) in enumerate(zip(items, known, strict=True)):
         guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spots)
+        if guess and not guess.sure and not guess.known:
+            guess = None
         said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
         guessed.append(said)
         if guess and guess.sure:
@@ -392,6 +394,7 @@ class Guess(NamedTuple):
 
     words: tuple[str, ...]
     sure: bool
+    known: bool = True  # some listing has it
 
 
 def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Spot]) -> Guess | None:
@@ -412,10 +415,13 @@ def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Sp
         return None
     ranked = sorted(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
     limit = SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT
-    alike = [one for one in ranked[:4] if costs[one] <= min(limit, costs[ranked[0]] + ALIKE)]
-    reach = {one: _reach(one, lexicon) for one in alike} if len(alike) > 1 else {}
-    best = min(alike or ranked[:1], key=lambda one: costs[one] - reach.get(one, 0))
-    return Guess(tuple(lexicon.joined.get(best, best).split()), costs[best] <= limit)
+    alike = [one for one in ranked[:4] if costs[one] <= min(limit, costs[ranked[0]] + ALIKE)] or ranked[:1]
+    reach = {one: _reach(one, lexicon) for one in alike}
+    best = min(alike, key=lambda one: costs[one] - reach[one])
+    known = reach[best] > 0 or best in spots or best in LITTLE
+    if not known and len(word) < LONG:
+        return None
+    return Guess(tuple(lexicon.joined.get(best, best).split()), costs[best] <= limit, known)
 
 
 def _apart(word: str, lexicon: Lexicon) -> tuple[str, str] | None:
@@ -441,6 +447,7 @@ SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
 TOGETHER = 0.5  # less, when it makes a term with its neighbours
 PART = 0.4  # more, when it means nothing outside longer terms
 ALIKE = 0.8  # more, and what many listings have still goes first
+LONG = 6  # letters of a word that is put right though no listing has what it means
 COMMON = 30  # listings that make a word common
 
 

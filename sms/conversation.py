@@ -218,8 +218,10 @@ def _go_on(state: State, args: dict[str, Any]) -> Step:
 
 def _results(state: State, words: str, cursor: str | None) -> Step:
     found = yield Call("find", {"words": words, "cursor": cursor})
+    if not found["items"] and not found["nearest"]:
+        return (yield from _nothing(state, words, found["did_you_mean"]))
     if not found["items"]:
-        return (yield from _nothing(state, words))
+        yield Call("note_unfound", {"words": words})
     rows = tuple(
         Row(
             {
@@ -231,17 +233,19 @@ def _results(state: State, words: str, cursor: str | None) -> Step:
             },
             Command("details", {"code": listing["code"]}),
         )
-        for n, listing in enumerate(found["items"], 1)
+        for n, listing in enumerate(found["items"] or found["nearest"], 1)
     )
-    key = "results" if found["next"] else "results_end"
-    screen = Screen(key, {"words": words.upper(), "count": found["count"]}, "results_line", rows)
-    after = opened(state, context="after_list", words=words, missed=0)
+    key = "results" if found["exact"] else "results_near"
+    key = "nearest" if not found["items"] else key if found["next"] else f"{key}_end"
+    said = (found["understood"] or words).upper()
+    screen = Screen(key, {"words": said, "count": found["count"]}, "results_line", rows)
+    after = opened(state, context="after_list", words=words, missed=0 if found["items"] else state.get("missed", 0) + 1)
     if found["next"]:
         after["more"] = ["go_on", {"words": words, "cursor": found["next"]}]
     return Said(screen, after)
 
 
-def _nothing(state: State, words: str) -> Step:
+def _nothing(state: State, words: str, meant: str) -> Step:
     yield Call("note_unfound", {"words": words})
     missed = state.get("missed", 0) + 1
     after = {**opened(state), "missed": missed, "words": words}
@@ -249,6 +253,9 @@ def _nothing(state: State, words: str) -> Step:
         return Said(
             Screen("offer_human", {"words": words.upper()}), {**after, **_question(["human", {"words": words}])}
         )
+    if meant:
+        asked = _question(["search", {"words": meant}])
+        return Said(Screen("did_you_mean", {"words": words.upper(), "text": meant.upper()}), {**after, **asked})
     return Said(Screen("none", {"words": words.upper()}), after)
 
 

@@ -23,6 +23,7 @@ from circular import (
     places,
     projects,
     reservations,
+    search,
     unfound,
     waitlist,
 )
@@ -87,7 +88,15 @@ def _find(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 def _found(query: catalog.Query) -> dict[str, Any]:
     page = catalog.find(query)
-    return {"items": page.items, "next": page.next, "count": catalog.count(query, page) if page.items else "0"}
+    return {
+        "items": page.items,
+        "next": page.next,
+        "count": catalog.count(query, page) if page.items else "0",
+        "exact": page.mode == search.EXACT,
+        "understood": page.wish.understood,
+        "did_you_mean": page.wish.did_you_mean,
+        "nearest": page.nearest,
+    }
 
 
 def _thing(turn: Turn, code: str) -> dict[str, Any]:
