@@ -104,6 +104,19 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         return _select("reference = ?", reference)[0]
 
 
+def read_again() -> None:
+    """Read what every alert asks for anew: the vocabulary has changed."""
+    with db.transaction():
+        for alert in _select("ends_at > ?", _now()):
+            try:
+                tokens = catalog.tokens(catalog.query(alert["asked"]))
+            except Refusal:  # a place or a category of it is gone
+                continue
+            if tokens and tokens != alert["tokens"].split():
+                rarest = min(tokens, key=search.frequency)
+                db.run("UPDATE alert SET tokens = ?, token = ? WHERE id = ?", " ".join(tokens), rarest, alert["id"])
+
+
 def remove(actor: Actor, reference: str) -> None:
     """End an alert of one's own. Raises: Refusal("no_such_alert")."""
     with db.transaction():

@@ -38,6 +38,7 @@ DIMENSIONS = ("length_mm", "width_mm", "height_mm", "thickness_mm", "diameter_mm
 TITLE_LIMIT = 200
 EXTERNAL_ID_LIMIT = 120
 T = TypeVar("T")
+REINDEX = "reindex"  # the counter of the listing from which down `reindex_some` goes on
 FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
 
 
@@ -375,7 +376,7 @@ def find(query: Query) -> Page:
     """
     counters = db.counters()
     wish, tree = wishes.read(query.q, counters), _categories(counters)
-    if wish.said and wish.empty:  # only signs, or words that nothing here has
+    if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
         return Page([], None, wish=wish)
     start = search.decode_cursor(query.cursor) if query.cursor else None
     rungs = _rungs(wish)
@@ -587,9 +588,10 @@ def tokens(query: Query) -> list[str]:
     """What a listing must hold to match a query exactly: one token for each facet, each thing and each size, or several
     joined by | when any of them will do.
 
-    Nothing when nothing is asked for, or a name made of signs alone, which nothing has.
+    Nothing when nothing is asked for, or only signs and little words, which name nothing.
     """
-    return [*wishes.tokens(wishes.read(query.q)), *_facets(query)]
+    wish = wishes.read(query.q)
+    return [] if wish.said and wish.empty and not wish.ignored else [*wishes.tokens(wish), *_facets(query)]
 
 
 def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
@@ -1152,21 +1154,47 @@ def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: 
         return found
 
 
-def reindex(place_id: int | None = None) -> int:
-    """Write the search words of published listings anew (of one place, or all): how many. After a place or a category was
-    renamed: their words were copied when each listing was published.
-    """
+def reindex(place_id: int) -> None:
+    """Write the search words of a place's published listings anew: its name and commune were copied when each was."""
     with db.transaction(), bulk():
-        condition = "" if place_id is None else "AND place_id = ?"
-        found = db.dicts(
-            f"SELECT * FROM listing WHERE status = 'published' {condition} ORDER BY id",
-            *(() if place_id is None else (place_id,)),
-        )
+        for listing in _locked("place_id = ?", place_id):
+            _index_anew(listing)
+
+
+def reindex_all() -> None:
+    """Have the search words of every listing written anew, batch by batch (`reindex_some`), the newest first: after names
+    of categories or communes changed, or the vocabulary. Until then they are found as they were.
+    """
+    with db.transaction():
+        db.insert_once(Counter, name=REINDEX, last=0)
+        db.run("UPDATE counter SET last = (SELECT COALESCE(MAX(id), 0) FROM listing) WHERE name = ?", REINDEX)
+
+
+def reindex_some(limit: int = 500) -> int:
+    """Write the search words of the next listings of `reindex_all` anew: how many; 0 when none is left."""
+    if not db.value("SELECT last FROM counter WHERE name = ?", REINDEX):
+        return 0
+    with db.transaction(), bulk():
+        last = db.value("UPDATE counter SET last = last WHERE name = ? RETURNING last", REINDEX)
+        found = _locked("id <= ? ORDER BY id DESC LIMIT ?", last, limit)
         for listing in found:
-            terms = _terms(listing)
-            db.run("UPDATE listing SET title_terms = ?, terms = ? WHERE id = ?", *terms, listing["id"])
-            _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
+            _index_anew(listing)
+        after = min(listing["id"] for listing in found) - 1 if len(found) == limit else 0
+        db.run("UPDATE counter SET last = ? WHERE name = ?", after, REINDEX)
     return len(found)
+
+
+def _locked(condition: str, *params: object) -> list[dict[str, Any]]:
+    """Published listings, locked by writing them: nobody revises what is about to be indexed."""
+    chosen = f"SELECT id FROM listing WHERE status = 'published' AND {condition}"
+    return db.dicts(f"UPDATE listing SET version = version + 1 WHERE id IN ({chosen}) RETURNING *", *params)
+
+
+def _index_anew(listing: Mapping[str, Any]) -> None:
+    terms = _terms(listing)
+    if terms != (listing["title_terms"], listing["terms"]):
+        db.run("UPDATE listing SET title_terms = ?, terms = ? WHERE id = ?", *terms, listing["id"])
+        _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
 
 
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:

@@ -337,7 +337,8 @@ _SOUNDS = tuple(
     (re.compile(pattern), said)
     for pattern, said in (
         (r"(.)\1+", r"\1"), (r"ph", "f"), (r"[sc]h", "S"), (r"qu|q|ck|k|c(?![eiy])", "k"), (r"c", "s"), (r"x", "ks"),
-        (r"gu(?=[eiy])", "g"), (r"(?<!^)h|^h", ""), (r"eaux?|aux?", "o"), (r"oua|oi|wa", "wa"), (r"ou", "u"),
+        (r"g(?=[eiy])", "j"), (r"gu(?=[eiy])", "g"), (r"(?<!^)h|^h", ""), (r"eaux?|aux?", "o"), (r"oua|oi|wa", "wa"),
+        (r"ou", "u"),
         (r"ain|ein|yn|ym|im(?=[bp])|in(?![aeiouy])", "in"), (r"[ae][nm](?![aeiouy])", "an"), (r"om(?=[bp])", "on"),
         (r"y", "i"), (r"ai|ei", "e"), (r"[z]", "s"), (r"tion$", "sion"), (r"(?<=n)g$", ""),
         (r"er$|et$|ez$|ee?$|[tdspx]$", ""),

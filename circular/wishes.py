@@ -18,6 +18,7 @@ from circular.vocabulary import LITTLE, Lexicon
 
 MOST_WORDS = 24  # of a query that are read
 MOST_UNITS = 8
+MOST_SAID = 12  # words of staff that are looked for besides a concept
 LEAST_SIZE = 10  # a bare number below is no size
 # Qualities that a listing's own fields tell, besides its words.
 FIELDS = {
@@ -119,23 +120,53 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     if not typed.strip():
         return Wish()
     counters = db.counters() if counters is None else counters
-    lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
-    spots = _read_spots(counters.get(places.NAMES), id(db.database.obj))
-    items, spot = _without_spot(list(_items(typed)), lexicon, spots)
-    spelling = _spelt(items, lexicon, means, {} if spot else spots)
+    known = _knowledge(counters)
+    items, spot = _without_spot(list(_items(typed)), known)
+    spelling = _spelt(items, known._replace(spots={}) if spot else known)
     items = spelling.items
     if spot is None and spelling.corrected:
-        items, spot = _without_spot(items, lexicon, spots)
-    units, sizes, amount = _units(items, lexicon, means)
-    if not (units or sizes or spot or spelling.ignored):  # little words and numbers alone are looked for all the same
-        little = [word for item in items for word in analyse(item.text)]
-        units, amount = [Unit(word, (word,)) for word in dict.fromkeys(little)], None
+        items, spot = _without_spot(items, known)
+    units, sizes, amount = _units(items, known)
+    if not (units or sizes or spot) and amount is not None:  # a number alone is a word of some title
+        units, amount = [Unit(item.text, (item.text,)) for item in items if item.kind == "number"], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
     return Wish(
         tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, spelling.corrected,
         spelling.understood, spelling.did_you_mean, spelling.ignored, True,
     )  # fmt: skip
+
+
+class Known(NamedTuple):
+    """What a query is read by: the vocabulary, what staff say that words mean, and which words they gave to a concept (or
+    to something narrower); places and communes by their names.
+    """
+
+    lexicon: Lexicon
+    means: Mapping[str, tuple[str, ...]]
+    said: Mapping[int, tuple[str, ...]]
+    spots: Mapping[str, Spot]
+
+
+def _knowledge(counters: Mapping[str, int]) -> Known:
+    versions = counters.get(vocabulary.VERSION), counters.get(search.SYNONYMS)
+    lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
+    database = id(db.database.obj)
+    said = _read_said(*versions, database) if means else {}
+    return Known(lexicon, means, said, _read_spots(counters.get(places.NAMES), database))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_said(_vocabulary: int | None, _synonyms: int | None, _database: int) -> dict[int, tuple[str, ...]]:
+    """The words of staff that name a concept or something narrower: listings say them, and no token tells it."""
+    counters = db.counters()
+    lexicon, found = vocabulary.lexicon(counters), dict[int, tuple[str, ...]]()
+    for word, meaning in search.meanings(counters).items():
+        concepts = lexicon.named(" ".join(meaning))
+        for one in dict.fromkeys(above for concept in concepts for above in (concept, *lexicon.above[concept])):
+            if len(found.get(one, ())) < MOST_SAID:
+                found[one] = (*found.get(one, ()), word)
+    return found
 
 
 def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
@@ -183,16 +214,14 @@ def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
 
 
-def _units(
-    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]]
-) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
+def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
     """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures."""
     units: list[Unit] = []
     sizes: list[tuple[int, ...]] = []
     amount: Amount | None = None
     for group in _groups(items):
         if isinstance(group, list):
-            units += _things(group, lexicon, means)
+            units += _things(group, known)
         elif group.kind == "number":
             if units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
                 sizes += group.sizes if not sizes else ()
@@ -201,7 +230,7 @@ def _units(
         else:
             sizes += group.sizes if not sizes else ()
             amount = amount or group.amount
-    kept = _without_lone(units, lexicon)
+    kept = _without_lone(units, known.lexicon)
     return kept, sizes, amount
 
 
@@ -220,38 +249,39 @@ def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
         yield row
 
 
-def _things(words: list[str], lexicon: Lexicon, means: dict[str, tuple[str, ...]]) -> list[Unit]:
-    """The units of words in a row."""
+def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]:
+    """The units of words in a row. What staff say that a word means is not followed further."""
+    lexicon = known.lexicon
     found: list[Unit] = []
     at = 0
-    words = [part for word in words for part in means.get(word, (word,))]
     terms = {term.start: term for term in lexicon.terms(words)}
     while at < len(words):
-        term = terms.get(at)
-        if term is not None:
-            found.append(_named(words[at : at + term.length], term.concepts, lexicon))
-            at += term.length
-        else:
-            word = words[at]
-            if word not in LITTLE and word not in lexicon.never:
-                found.append(Unit(word, (word,)))
-            at += 1
+        term, word = terms.get(at), words[at]
+        if followed and word in known.means and (term is None or term.length == 1):
+            found += _things(list(known.means[word]), known, followed=False)
+        elif term is not None:
+            found.append(_named(words[at : at + term.length], term.concepts, known))
+        elif word not in LITTLE and word not in lexicon.never:
+            found.append(Unit(word, (word,)))
+        at += term.length if term else 1
     return found
 
 
-def _named(words: list[str], concepts: tuple[int, ...], lexicon: Lexicon) -> Unit:
+def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     """The unit of a term. Its words are not used up: `porte bois` is a wooden door, and what says `porte` and `bois`."""
+    lexicon = known.lexicon
     parts: tuple[Unit, ...] = ()
     if len(words) > 1:
         inner = [word for word in words if word not in LITTLE]
         parts = tuple(
-            _named([word], found, lexicon) if (found := lexicon.named(word)) else Unit(word, (word,)) for word in inner
+            _named([word], found, known) if (found := lexicon.named(word)) else Unit(word, (word,)) for word in inner
         )
     tokens = [lexicon.mention[one] for one in concepts]
     if not any(lexicon.is_thing[one] for one in concepts):
         tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
+    said = tuple(word for one in concepts for word in known.said.get(one, ()))
     return Unit(
-        " ".join(words), tuple(tokens), tuple(lexicon.head[one] for one in concepts), parts if len(parts) > 1 else (),
+        " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
         concepts, any(lexicon.is_thing[one] for one in concepts),
         filed=tuple(lexicon.filed[one] for one in concepts),
         inner=tuple(lexicon.inner[one] for one in concepts),
@@ -267,13 +297,13 @@ def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
-def _without_spot(items: list[_Item], lexicon: Lexicon, spots: Mapping[str, Spot]) -> tuple[list[_Item], Spot | None]:
+def _without_spot(items: list[_Item], known: Known) -> tuple[list[_Item], Spot | None]:
     """The items without the first place or commune that they name, and that place."""
     texts = [_NUMBERS.get(item.text, item.text) for item in items]
     for at in range(len(items)):
         for length in range(min(5, len(items) - at), 0, -1):
-            spot = spots.get(" ".join(texts[at : at + length]))
-            if spot is not None and (length > 1 or texts[at] not in lexicon.meanings):
+            spot = known.spots.get(" ".join(texts[at : at + length]))
+            if spot is not None and (length > 1 or texts[at] not in known.lexicon.meanings):
                 return items[:at] + items[at + length :], spot
     return items, None
 
@@ -322,18 +352,17 @@ class _Spelling(NamedTuple):
     ignored: tuple[str, ...] = ()
 
 
-def _spelt(
-    items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]], spots: Mapping[str, Spot]
-) -> _Spelling:
-    known = _known(items, lexicon, means)
-    if all(known):
+def _spelt(items: list[_Item], known: Known) -> _Spelling:
+    lexicon = known.lexicon
+    right = _right(items, known)
+    if all(right):
         return _Spelling(items)
-    items, known = _joined(items, known, lexicon)
+    items, right = _joined(items, right, lexicon)
     done: list[_Item] = []
     corrected, ignored = [], []
     understood, guessed = [], []
-    for at, (item, is_known) in enumerate(zip(items, known, strict=True)):
-        guess = None if is_known else _closest(at, [one.text for one in items], lexicon, spots)
+    for at, (item, is_right) in enumerate(zip(items, right, strict=True)):
+        guess = None if is_right else _closest(at, [one.text for one in items], lexicon, known.spots)
         if guess and not guess.sure and not guess.known:
             guess = None
         said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
@@ -344,7 +373,7 @@ def _spelt(
             understood.append(said)
             continue
         understood.append(item.typed)
-        if is_known:
+        if is_right:
             done.append(item)
         else:
             ignored.append(item.text)
@@ -361,18 +390,18 @@ def _shown(word: str, lexicon: Lexicon) -> str:
     return word if word in written else next((str(one) for one in written if analyse(one) == [word]), word)
 
 
-def _known(items: list[_Item], lexicon: Lexicon, means: dict[str, tuple[str, ...]]) -> list[bool]:
+def _right(items: list[_Item], known: Known) -> list[bool]:
     """Which items need no correction: numbers, little words, words of the vocabulary, of staff, of some listing."""
-    words = [item.text for item in items]
-    known = [
-        item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in means
+    lexicon, words = known.lexicon, [item.text for item in items]
+    right = [
+        item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in known.means
         or item.text in lexicon.never
         for item in items
     ]  # fmt: skip
-    if not all(known):
+    if not all(right):
         for term in lexicon.terms(words):
-            known[term.start : term.start + term.length] = [True] * term.length
-    return [found or search.exists(word) for found, word in zip(known, words, strict=True)]
+            right[term.start : term.start + term.length] = [True] * term.length
+    return [found or search.exists(word) for found, word in zip(right, words, strict=True)]
 
 
 def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:
@@ -466,7 +495,7 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
 
     for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
         distance = OSA.distance(word, candidate)
-        if distance <= max(2, len(word) // 2):
+        if distance <= max(2, (len(word) + 1) // 2):
             offer(candidate, 0.4 + 0.2 * distance)
     for candidate in lexicon.beginning(word):
         offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
