@@ -38,7 +38,6 @@ DIMENSIONS = ("length_mm", "width_mm", "height_mm", "thickness_mm", "diameter_mm
 TITLE_LIMIT = 200
 EXTERNAL_ID_LIMIT = 120
 T = TypeVar("T")
-REINDEX = "reindex"  # the counter of the listing from which down `reindex_some` goes on
 FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
 
 
@@ -1166,21 +1165,21 @@ def reindex_all() -> None:
     of categories or communes changed, or the vocabulary. Until then they are found as they were.
     """
     with db.transaction():
-        db.insert_once(Counter, name=REINDEX, last=0)
-        db.run("UPDATE counter SET last = (SELECT COALESCE(MAX(id), 0) FROM listing) WHERE name = ?", REINDEX)
+        db.insert_once(Counter, name=search.REINDEX, last=0)
+        db.run("UPDATE counter SET last = (SELECT COALESCE(MAX(id), 0) FROM listing) WHERE name = ?", search.REINDEX)
 
 
 def reindex_some(limit: int = 500) -> int:
     """Write the search words of the next listings of `reindex_all` anew: how many; 0 when none is left."""
-    if not db.value("SELECT last FROM counter WHERE name = ?", REINDEX):
+    if not db.value("SELECT last FROM counter WHERE name = ?", search.REINDEX):
         return 0
     with db.transaction(), bulk():
-        last = db.value("UPDATE counter SET last = last WHERE name = ? RETURNING last", REINDEX)
+        last = db.value("UPDATE counter SET last = last WHERE name = ? RETURNING last", search.REINDEX)
         found = _locked("id <= ? ORDER BY id DESC LIMIT ?", last, limit)
         for listing in found:
             _index_anew(listing)
         after = min(listing["id"] for listing in found) - 1 if len(found) == limit else 0
-        db.run("UPDATE counter SET last = ? WHERE name = ?", after, REINDEX)
+        db.run("UPDATE counter SET last = ? WHERE name = ?", after, search.REINDEX)
     return len(found)
 
 

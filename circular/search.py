@@ -37,6 +37,7 @@ from circular.people import Actor
 from circular.text import LONGEST_WORD, analyse, fold
 
 EXACT, ANY = "exact", "any"  # whether what is found has all that was asked for
+REINDEX = "reindex"  # the counter of the listing from which down the index is brought up to date (catalog.reindex_some)
 MOST_SHOWN = 200  # listings of a window that a cursor can name
 
 

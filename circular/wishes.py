@@ -146,6 +146,7 @@ class Known(NamedTuple):
     means: Mapping[str, tuple[str, ...]]
     said: Mapping[int, tuple[str, ...]]
     spots: Mapping[str, Spot]
+    behind: bool  # some listings are indexed by an earlier vocabulary: their words still count
 
 
 def _knowledge(counters: Mapping[str, int]) -> Known:
@@ -153,7 +154,8 @@ def _knowledge(counters: Mapping[str, int]) -> Known:
     lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
     database = id(db.database.obj)
     said = _read_said(*versions, database) if means else {}
-    return Known(lexicon, means, said, _read_spots(counters.get(places.NAMES), database))
+    spots = _read_spots(counters.get(places.NAMES), database)
+    return Known(lexicon, means, said, spots, bool(counters.get(search.REINDEX)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -280,6 +282,8 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     if not any(lexicon.is_thing[one] for one in concepts):
         tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
     said = tuple(word for one in concepts for word in known.said.get(one, ()))
+    if known.behind and len(words) == 1:
+        said = (*said, *words)
     return Unit(
         " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
         concepts, any(lexicon.is_thing[one] for one in concepts),

@@ -12,8 +12,9 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from circular import i18n, settings
+from circular import alerts, catalog, cli, i18n, settings, vocabulary
 from circular.text import LONGEST_WORD, analyse, fold
+from tests.town import FABIOLA, Town
 
 FIXTURES = settings.ROOT / "fixtures"
 KINDS = {"material", "tool", "machine", "room", "workshop", "project", "quality", "action"}
@@ -204,6 +205,66 @@ def test_collisions_of_the_domain_are_there() -> None:
     assert {"ou", "chez", "ban", "fe", "kod", "glas", "non", "rete", "lit", "li", "vis", "kawo"} <= {
         row["word"] for row in COLLISIONS
     }
+
+
+# --- in the tables ----------------------------------------------------------------------------------------------------
+def changed(tmp_path: pathlib.Path, **words: str) -> pathlib.Path:
+    """The files with more words, each of a concept, in a folder of their own."""
+    for name in ("concepts.csv", "words.csv", "collisions.csv"):
+        text = (FIXTURES / "vocabulary" / name).read_text("utf-8")
+        if name == "words.csv":
+            text += "".join(f"{concept},fr,{word},common\n" for word, concept in words.items())
+        (tmp_path / name).write_text(text, "utf-8")
+    return tmp_path
+
+
+def found(q: str) -> list[str]:
+    """Titles that a search finds."""
+    return [one["title"] for one in catalog.find(catalog.query({"q": q})).items]
+
+
+def test_migrating_loads_it_once(town: Town, tmp_path: pathlib.Path) -> None:
+    """The tables hold what the files say; the same files change nothing."""
+    lexicon = vocabulary.lexicon()
+
+    assert vocabulary.load() is False
+    assert vocabulary.load(changed(tmp_path, zigoto="door")) is True
+    assert vocabulary.load(tmp_path) is False
+    assert len(lexicon.codes) == len(CONCEPTS)
+    assert lexicon.named("zigoto") == () != vocabulary.lexicon().named("zigoto")
+    assert {lexicon.codes[one] for one in lexicon.named("zinc")} == {"corrugated-sheet", "zinc"}
+
+
+def test_listings_and_alerts_follow_a_new_vocabulary(town: Town, tmp_path: pathlib.Path) -> None:
+    """They are indexed and read anew batch by batch; what nobody has got to yet is found as it was."""
+    for n in range(5):
+        town.listing(title=f"Zigoto {n}", category="divers")
+    alert = alerts.add(town.person(FABIOLA).person_id or 0, {"q": "zigotos"}, "test:1")
+    assert found("puerta") == []
+
+    vocabulary.load(changed(tmp_path, zigoto="door"))
+    catalog.reindex_all()
+    alerts.read_again()
+
+    assert len(found("zigoto")) == 5
+    assert [catalog.reindex_some(2), catalog.reindex_some(2)] == [2, 2]
+    assert found("puerta") == ["Zigoto 4", "Zigoto 3", "Zigoto 2", "Zigoto 1"]
+    assert len(found("zigoto")) == 5
+    assert [catalog.reindex_some(2), catalog.reindex_some(2)] == [1, 0]
+    assert len(found("puerta")) == 5
+    assert alerts.mine(town.person(FABIOLA).person_id or 0)[0]["tokens"] != alert["tokens"]
+
+
+def test_a_new_version_brings_its_own_words(
+    town: Town, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`flask migrate` with other files: loaded, and the listings follow."""
+    town.listing(title="Zigoto", category="divers")
+    monkeypatch.setattr(vocabulary.load, "__defaults__", (changed(tmp_path, zigoto="door"),))
+
+    cli.upgrade()
+
+    assert found("puerta") == ["Zigoto"]
 
 
 # --- queries ----------------------------------------------------------------------------------------------------------
