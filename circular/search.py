@@ -259,10 +259,23 @@ def note_words(words: list[str]) -> None:
         db.run(f"INSERT INTO title_word (word) VALUES {rows} ON CONFLICT DO NOTHING", *some)
 
 
-def matching(expression: str) -> Match:
-    """The published listings that an expression (`has`, `all_of`, `any_of`, `but_not`) fits; every one when it is empty."""
+def matching(expression: str, newest: int = 0, below: int = 2**62) -> Match:
+    """The published listings that an expression (`has`, `all_of`, `any_of`, `but_not`) fits; every one when it is empty.
+
+    With `newest`, at most so many of those with an id below another are looked at: the rest costs nothing.
+    """
     if not expression:
         return Match("listing l", "l.status = 'published'", (), "l.id")
+    if newest and db.is_sqlite():
+        some = "SELECT rowid FROM listing_search WHERE listing_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+        source = f"({some}) f CROSS JOIN listing l ON l.id = f.rowid"
+        return Match(source, "l.status = 'published'", (expression, below, newest), "f.rowid")
+    if newest:
+        some = (
+            "SELECT id FROM listing WHERE tsv @@ to_tsquery('simple', ?) AND id < ? AND status = 'published' "
+            "ORDER BY id DESC LIMIT ?"
+        )
+        return Match(f"({some}) f JOIN listing l ON l.id = f.id", "TRUE", (expression, below, newest), "l.id")
     if db.is_sqlite():
         return Match(
             "listing_search f CROSS JOIN listing l ON l.id = f.rowid",
