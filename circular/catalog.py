@@ -233,7 +233,11 @@ def _category_tree(_version: int | None, _vocabulary: int | None, _database: int
             for term in lexicon.terms(analyse(label), language)
             for concept in term.concepts
         )
-        terms = [*dict.fromkeys(analyse(labels)), *named, *(search.facet("c", ancestor) for ancestor in lineage)]
+        terms = [
+            *dict.fromkeys(map(search.word, analyse(labels))),
+            *named,
+            *(search.facet("c", ancestor) for ancestor in lineage),
+        ]
         own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
         filed = frozenset([*lineage, *(other for other, line in lines.items() if code in line)])
         tree[code] = _CategoryFacts(
@@ -487,46 +491,63 @@ class _Placed(NamedTuple):
 
 def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
     """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
-    for tier, expression in enumerate(wishes.tiers(asked.units, asked.narrowed)):
-        if start is not None and tier < start.tier:
-            continue
-        resumed = start is not None and tier == start.tier
-        top, shown = (start.top, start.shown) if start is not None and resumed else (0, ())
-        while True:
-            found, full = _window(asked, expression, top, shown, wanted)
+    nested = wishes.tiers(asked.units, asked.narrowed)
+    first = start.tier if start is not None else _first(asked, nested)
+    seen: set[int] = set()
+    for tier in range(first, len(nested)):
+        expression = nested[tier]
+        if start is not None and tier:  # of an earlier page, nobody remembers what was in the tiers before
+            expression = search.but_not(expression, nested[tier - 1])
+        top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
+        while wanted > 0:
+            found, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
             ids = [*shown, *(facts["id"] for facts in found)]
             for number, facts in enumerate(found, len(shown) + 1):
                 wanted -= 1
                 yield _Placed(facts, tier, top, ids, number)
+            seen.update(ids)
             if not full:
                 break
-            top, shown = min(ids), ()
+            top, shown = lowest, ()
+
+
+def _first(asked: _Asked, nested: list[str]) -> int:
+    """The first tier that may have listings. Where several things are asked for, most often none has all of them: to find
+    none, an engine reads all that match either, so it is asked once, not in every tier.
+    """
+    if sum(unit.is_thing for unit in asked.units) > 1:
+        for tier in range(len(nested) - 1, -1, -1):
+            match = search.matching(nested[tier])
+            if db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is None:
+                return tier + 1
+    return 0
 
 
 def _window(
-    asked: _Asked, expression: str, top: int, shown: tuple[int, ...], wanted: int
-) -> tuple[list[dict[str, Any]], bool]:
-    """The next listings of a tier below an id, in order, without those shown; and whether there may be more below them.
+    asked: _Asked, expression: str, top: int, passed: set[int], wanted: int
+) -> tuple[list[dict[str, Any]], bool, int]:
+    """The next listings of a tier below an id, in order, without those passed; whether there may be more below them, and
+    below which id.
 
     They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
     """
     ordered = asked.broad or asked.near or asked.sizes
-    size = WINDOW if shown or ordered else min(wanted, WINDOW)
+    size = WINDOW if ordered else min(wanted, WINDOW)
     now = db.to_ms(clock.now())
     while True:
-        found = _read(asked, expression, top, size)
-        late = [not _is_ready(one, now) for one in found]
-        if len(found) < size or size == WINDOW or not any(late):
+        found = _read(asked, expression, top, size + len(passed))
+        late = {one["id"] for one in found if not _is_ready(one, now)}
+        full = len(found) == size + len(passed)
+        if not full or size == WINDOW or not late:
             break
         size = WINDOW
-    full = len(found) == size
-    if ordered or any(late):
-        keys = {
-            one["id"]: (*_rank(asked, one), is_late, _distance(asked, one), -one["id"])
-            for one, is_late in zip(found, late, strict=True)
-        }
+    lowest = found[-1]["id"] if found else 0
+    if passed:
+        found = [one for one in found if one["id"] not in passed]
+    if ordered or late:
+        keys = {one["id"]: (*_rank(asked, one), one["id"] in late, _distance(asked, one), -one["id"]) for one in found}
         found.sort(key=lambda one: keys[one["id"]])
-    return [one for one in found if one["id"] not in shown] if shown else found, full
+    return found, full, lowest
 
 
 def _is_ready(listing: Mapping[str, Any], now: int) -> bool:
@@ -964,13 +985,13 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     named = lexicon.mentioned(title, language, foreign=True)
     filed = category.filed if category else frozenset()
     titled = [
-        *title,
+        *map(search.word, title),
         *(lexicon.mention[one] for one in lexicon.closure(named)),
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
     others = [
-        *dict.fromkeys(description),
+        *dict.fromkeys(map(search.word, description)),
         *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(description, language))),
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
         category.terms if category else search.facet("c", listing["category"]),
@@ -990,7 +1011,11 @@ def _place_terms(place_id: int) -> list[str]:
         "SELECT p.name, c.name, c.insee FROM place p LEFT JOIN commune c ON c.insee = p.commune WHERE p.id = ?",
         place_id,
     ) or ("", "", "")
-    return [*analyse(f"{name} {commune or ''}"), search.facet("p", place_id), search.facet("m", insee or "")]
+    return [
+        *map(search.word, analyse(f"{name} {commune or ''}")),
+        search.facet("p", place_id),
+        search.facet("m", insee or ""),
+    ]
 
 
 _Change = tuple[int, tuple[str, str] | None, tuple[str, str]]  # listing, its words in the index before and after

@@ -191,6 +191,11 @@ def sizes_of(title: str, dimensions: Mapping[str, Any]) -> list[int]:
     return list(dict.fromkeys(size for size in found if 0 < size < 10**6))
 
 
+def word(stem: str) -> str:
+    """The token of a word. Tokens that are no words begin with one x, words that do with two: nobody can type a facet."""
+    return f"x{stem}" if stem[0] == "x" else stem
+
+
 def mismatch(wanted: Iterable[tuple[int, ...]], listing: Mapping[str, Any]) -> float:
     """How far a listing's sizes are from the nearest way to read those wanted: 0 for the same, 1 for twice or half."""
     sizes = sizes_of(listing["title"], listing["dimensions"])[:6]
@@ -253,7 +258,7 @@ def put(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> N
 
 def note_words(words: list[str]) -> None:
     """Keep the words of titles that no dictionary has, so that a typo finds them too."""
-    kept = [word for word in words if len(word) > 3 and word.isalpha() and word[:2] not in ("xv", "xh")]
+    kept = [word for word in words if len(word) > 3 and word.isalpha() and word[0] != "x"]
     for some in (kept[start : start + 100] for start in range(0, len(kept), 100)):
         rows = ", ".join(["(?)"] * len(some))
         db.run(f"INSERT INTO title_word (word) VALUES {rows} ON CONFLICT DO NOTHING", *some)

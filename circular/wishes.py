@@ -128,7 +128,7 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
         items, spot = _without_spot(items, known)
     units, sizes, amount = _units(items, known)
     if not (units or sizes or spot) and amount is not None:  # a number alone is a word of some title
-        units, amount = [Unit(item.text, (item.text,)) for item in items if item.kind == "number"], None
+        units, amount = [Unit(item.text, (search.word(item.text),)) for item in items if item.kind == "number"], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
     return Wish(
@@ -167,13 +167,13 @@ def _read_said(_vocabulary: int | None, _synonyms: int | None, _database: int) -
         concepts = lexicon.named(" ".join(meaning))
         for one in dict.fromkeys(above for concept in concepts for above in (concept, *lexicon.above[concept])):
             if len(found.get(one, ())) < MOST_SAID:
-                found[one] = (*found.get(one, ()), word)
+                found[one] = (*found.get(one, ()), search.word(word))
     return found
 
 
 def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
     """A word that was put right is still looked for as it was typed: an alert waits for it."""
-    typed = dict.fromkeys(guesses[word] for word in unit.typed.split() if word in guesses)
+    typed = dict.fromkeys(search.word(guesses[word]) for word in unit.typed.split() if word in guesses)
     return unit._replace(tokens=(*unit.tokens, *typed), guessed=True) if typed else unit
 
 
@@ -264,7 +264,7 @@ def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]
         elif term is not None:
             found.append(_named(words[at : at + term.length], term.concepts, known))
         elif word not in LITTLE and word not in lexicon.never:
-            found.append(Unit(word, (word,)))
+            found.append(Unit(word, (search.word(word),)))
         at += term.length if term else 1
     return found
 
@@ -276,14 +276,15 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     if len(words) > 1:
         inner = [word for word in words if word not in LITTLE]
         parts = tuple(
-            _named([word], found, known) if (found := lexicon.named(word)) else Unit(word, (word,)) for word in inner
+            _named([word], found, known) if (found := lexicon.named(word)) else Unit(word, (search.word(word),))
+            for word in inner
         )
     tokens = [lexicon.mention[one] for one in concepts]
     if not any(lexicon.is_thing[one] for one in concepts):
         tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
     said = tuple(word for one in concepts for word in known.said.get(one, ()))
     if known.behind and len(words) == 1:
-        said = (*said, *words)
+        said = (*said, *map(search.word, words))
     return Unit(
         " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
         concepts, any(lexicon.is_thing[one] for one in concepts),
@@ -405,7 +406,7 @@ def _right(items: list[_Item], known: Known) -> list[bool]:
     if not all(right):
         for term in lexicon.terms(words):
             right[term.start : term.start + term.length] = [True] * term.length
-    return [found or search.exists(word) for found, word in zip(right, words, strict=True)]
+    return [found or search.exists(search.word(word)) for found, word in zip(right, words, strict=True)]
 
 
 def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:
@@ -470,7 +471,7 @@ def _apart(word: str, lexicon: Lexicon) -> tuple[str, str] | None:
 
 def _reach(word: str, lexicon: Lexicon) -> float:
     """How much sooner a word is meant that listings have, or what it names: 0 to ALIKE."""
-    tokens = [word, *(lexicon.mention[one] for one in lexicon.named(word))]
+    tokens = [search.word(word), *(lexicon.mention[one] for one in lexicon.named(word))]
     count = search.frequency("|".join(tokens), COMMON)
     return ALIKE * (count + COMMON) / (2 * COMMON) if count else 0
 
@@ -535,32 +536,28 @@ def _titled(word: str, most: int = 2000) -> list[str]:
 
 # --- asking the index -------------------------------------------------------------------------------------------------
 def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
-    """Expressions for the listings to show first, next and so on; none fits a listing of an earlier one.
+    """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
     The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
     """
     if not units:
         return [narrowed]
     things = tuple(unit for unit in units if unit.is_thing) or units
-    qualities = [unit for unit in units if unit not in things]
     titled = all_of(unit.within("title", len(things)) for unit in things)
     nested = [anywhere(units), titled]
     heads = [has(head, "title") for unit in things for head in unit.every_head()]
     if heads:  # what is a thing names it
         single = len(things) == 1 and not things[0].parts and not things[0].guessed
         nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
-    exact = [unit.within() for unit in qualities]
+    exact = [unit.within() for unit in units if unit not in things]
     for unit in things:
         if unit.parts:
             exact.append(all_of(part.within("title", len(unit.parts)) for part in unit.parts))
         elif len(unit.concepts) > 1:
-            exact.append(has(unit.typed, "title"))
+            exact.append(has(search.word(unit.typed), "title"))
     if exact:
         nested.append(all_of([nested[-1], *exact]))
-    nested = [all_of([one, narrowed]) for one in nested]
-    found = [nested[-1]]
-    found += [search.but_not(wider, narrower) for narrower, wider in zip(nested[:0:-1], nested[-2::-1], strict=True)]
-    return found
+    return [all_of([one, narrowed]) for one in reversed(nested)]
 
 
 def anywhere(units: tuple[Unit, ...]) -> str:
@@ -600,11 +597,14 @@ def tokens(wish: Wish) -> list[str]:
         found.append("|".join(dict.fromkeys(search.size(mm) for mm in part)))
     if wish.amount is not None and wish.amount.unit and not wish.sizes:
         found.append(search.facet("u", wish.amount.unit))
-    return [*found, *wish.ignored]
+    return [*found, *map(search.word, wish.ignored)]
 
 
 def fits(wanted: list[str], text: str, language: str) -> bool:
     """True when a text holds what is wanted (as `tokens` says it)."""
     lexicon, words = vocabulary.lexicon(), analyse(text)
-    held = {*words, *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(words, language)))}
+    held = {
+        *map(search.word, words),
+        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(words, language))),
+    }
     return all(not held.isdisjoint(one.split("|")) for one in wanted)
