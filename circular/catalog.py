@@ -434,7 +434,7 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
 
 
 def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
-    units, facets = wish.units, [search.has(token, "terms") for token in _facets(query)]
+    units, facets = wish.units, [search.has(token) for token in _facets(query)]
     minimum, looked_at, near = query.min_quantity, 0, query.near
     sizes: tuple[tuple[int, ...], ...] = ()
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
@@ -448,7 +448,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
         else:
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
     if wish.sizes:
-        fitting = [search.all_of(search.has(search.size(mm), "terms") for mm in one) for one in wish.sizes]
+        fitting = [search.all_of(search.has(search.size(mm)) for mm in one) for one in wish.sizes]
         if "size" in left_out:
             sizes = wish.sizes
         else:
@@ -456,7 +456,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
     if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
         minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
         if wish.amount.unit:
-            facets.append(search.has(search.facet("u", wish.amount.unit), "terms"))
+            facets.append(search.has(search.facet("u", wish.amount.unit)))
             sizes = ()
     broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
     return _Asked(query, units, search.all_of(facets) if facets else "", minimum, looked_at, near, sizes, broad, tree)
@@ -586,7 +586,7 @@ def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str
 
 def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
     """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
-    facets = [search.has(token, "terms") for token in _facets(query)]
+    facets = [search.has(token) for token in _facets(query)]
     for expression in wishes.instead(wish):
         asked = _Asked(
             query, (), search.all_of([*facets, expression]), query.min_quantity, 0, query.near, (), False, tree

@@ -55,7 +55,8 @@ class Unit(NamedTuple):
 
     def within(self, where: str = "", among: int = 1) -> str:
         """Listings that mention it; when it is one of several things, within a longer term will do."""
-        said = [has(token, where) for token in (*self.tokens, *(self.inner if among > 1 else ()))]
+        said = [has(token, where) for token in self.tokens]
+        said += [has(token) for token in self.inner] if among > 1 else []
         if self.parts:
             said.append(all_of(part.within(where, len(self.parts)) for part in self.parts))
         return any_of(said)
@@ -545,9 +546,9 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
     things = tuple(unit for unit in units if unit.is_thing) or units
     titled = all_of(unit.within("title", len(things)) for unit in things)
     nested = [anywhere(units), titled]
-    heads = [has(head, "title") for unit in things for head in unit.every_head()]
+    heads = [has(head, "" if head[:2] == "xh" else "title") for unit in things for head in unit.every_head()]
     if heads:  # what is a thing names it
-        single = len(things) == 1 and not things[0].parts and not things[0].guessed
+        single = len(things) == 1 and not things[0].parts
         nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
     exact = [unit.within() for unit in units if unit not in things]
     for unit in things:
@@ -580,10 +581,10 @@ def instead(wish: Wish) -> Iterator[str]:
     for concept in concepts:
         for above in lexicon.above[concept]:
             if lexicon.categories[above]:
-                yield has(lexicon.head[above], "title")
+                yield has(lexicon.head[above])
     for concept in concepts:
         for category in lexicon.categories[concept]:
-            yield has(search.facet("c", category), "terms")
+            yield has(search.facet("c", category))
 
 
 def tokens(wish: Wish) -> list[str]:
