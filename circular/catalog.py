@@ -89,6 +89,9 @@ class Listing(db.Table):
     available_from = BigIntegerField(null=True)
     available_until = BigIntegerField(null=True)
     opening_hours = TextField()
+    builder_min_quantity = BigIntegerField(null=True)
+    resident_share = IntegerField(default=0)  # percent kept for residents
+    resident_share_until = BigIntegerField(null=True)  # None: until `available_from`, if there is one
     lang = TextField()
     status = TextField()
     title_terms = TextField()
@@ -129,7 +132,8 @@ COLUMNS = (
     "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
-    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.version, l.revision, l.created_at, "
+    "l.available_from, l.available_until, l.opening_hours, l.builder_min_quantity, l.resident_share, "
+    "l.resident_share_until, l.lang, l.status, l.version, l.revision, l.created_at, "
     "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
     "p.opening_hours AS place_hours, s.code AS site"
 )
@@ -188,6 +192,12 @@ def categories() -> list[dict[str, Any]]:
 def category_exists(code: str) -> bool:
     """True when `code` is a category."""
     return _category(code) is not None
+
+
+def below(code: str) -> list[str]:
+    """A category and all that are below it."""
+    token = search.facet("c", code)
+    return [other for other, facts in _categories().items() if token in facts.terms.split()]
 
 
 class _CategoryFacts(NamedTuple):
@@ -502,6 +512,31 @@ def offered_to(listing_id: int, person_id: int) -> int:
     return 0 if offered is None else max(0, min(offered, free(listing_id)))
 
 
+def for_builders(listing: Mapping[str, Any]) -> tuple[int, int]:
+    """Thousandths of a listing that somebody who builds for a living must take at least, and may take at most.
+
+    Of all there was, what was picked up included, a share is kept for residents until its day; what they got of it counts.
+    """
+    minimum = max(listing["min_quantity"], listing["builder_min_quantity"] or 0)
+    now = db.to_ms(clock.now())
+    until = listing["resident_share_until"] or listing["available_from"]
+    if not listing["resident_share"] or (until is not None and until <= now):
+        return minimum, listing["available"]
+    by_builders = "EXISTS (SELECT 1 FROM token t WHERE t.person_id = r.person_id AND t.role = 'builder')"
+    collected, theirs = db.row(
+        f"SELECT COALESCE(SUM(r.picked_quantity), 0), COALESCE(SUM(CASE WHEN {by_builders} THEN r.picked_quantity END), 0) "
+        "FROM reservation r WHERE r.listing_id = ? AND r.picked_quantity > 0",
+        listing["id"],
+    ) or (0, 0)
+    held = db.value(
+        f"SELECT COALESCE(SUM(r.quantity), 0) FROM reservation r WHERE r.listing_id = ? AND {LIVE} AND {by_builders}",
+        listing["id"], now,
+    )  # fmt: skip
+    kept = -(-(listing["quantity"] + int(collected)) * listing["resident_share"] // 100)
+    most = listing["quantity"] + int(collected) - kept - int(theirs) - int(held)
+    return minimum, max(0, min(listing["available"], most))
+
+
 def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
     """Listings as they were written, drafts too, from the one after id `after`: what a file can bring back.
 
@@ -553,6 +588,9 @@ def check(values: Mapping[str, Any], *, partial: bool = False, unit: str = "") -
     fields.text("currency", 3, default="EUR")
     if not re.fullmatch(r"[A-Za-z]{3}", fields.clean.get("currency", "EUR")):
         fields.errors.add("currency", "currency")
+    fields.milli("builder_min_quantity", whole=whole, default=None)
+    fields.whole("resident_share", most=100, default=0)
+    fields.moment("resident_share_until", timezone, end_of_day=True)
     _check_hazards(fields)
     _check_dimensions(fields)
     _check_mass(fields)
@@ -678,8 +716,8 @@ def scrap(code: str, title: str) -> None:
 def _check_smallest(listing: Mapping[str, Any], errors: FieldErrors) -> None:
     """Minimum and step must suit the unit, and the minimum the quantity that there is."""
     whole = listing["unit"] in WHOLE_UNITS
-    for name in ("min_quantity", "step_quantity"):
-        if whole and listing[name] % MILLI:
+    for name in ("min_quantity", "step_quantity", "builder_min_quantity"):
+        if whole and (listing[name] or 0) % MILLI:
             errors.add(name, "whole_number")
     if listing["min_quantity"] > listing["quantity"] and listing["status"] != "withdrawn":
         errors.add("min_quantity", "too_big", limit=amount(listing["quantity"]))
@@ -885,7 +923,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
         f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]
     ):
         errors.add("unit", "fixed_while_reserved")
-    if {"unit", "min_quantity", "step_quantity"} & set(clean):
+    if {"unit", "min_quantity", "step_quantity", "builder_min_quantity"} & set(clean):
         _check_smallest(after, errors)
     errors.refuse()
     _gate(after)

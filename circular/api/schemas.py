@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
+from marshmallow.validate import OneOf
 
 from circular import catalog, places, projects, reservations, search, settings, unfound, waitlist
 from circular.text import LONGEST_WORD
@@ -78,6 +79,15 @@ class ListingIn(Strict):
     available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
     available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     opening_hours = _text("OpenStreetMap syntax, when other than the place's")
+    builder_min_quantity = Number(
+        allow_none=True, metadata={"type": "number", "description": "Smallest quantity for who builds for a living"}
+    )
+    resident_share = Number(
+        metadata={"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent kept for residents"}
+    )
+    resident_share_until = fields.String(
+        allow_none=True, metadata={"format": "date-time", "description": "Absent: until `available_from`"}
+    )
     lang = _choice(settings.LANGUAGES, default="fr")
     status = _choice(("draft", "published"), default="published")
     external_id = _text("The town's own number: an import with it can be repeated", maxLength=catalog.EXTERNAL_ID_LIMIT)
@@ -113,6 +123,9 @@ class ListingOut(Schema):
     opening_hours = _text()
     min_quantity = _number()
     step_quantity = _number()
+    builder_min_quantity = Number(allow_none=True, metadata={"type": "number"})
+    resident_share = fields.Integer(metadata={"description": "Percent kept for residents"})
+    resident_share_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     lang = _choice(settings.LANGUAGES)
     status = _choice(catalog.STATUSES)
     external_id = fields.String(allow_none=True)
@@ -151,6 +164,8 @@ class ReservationOut(Schema):
     unit = _choice(catalog.UNITS)
     state = _choice(reservations.STATES)
     place = _text()
+    available_from = fields.String(allow_none=True, metadata={"format": "date-time", "description": "Not there before"})
+    kit = fields.String(allow_none=True, metadata={"description": "What was reserved together has the same"})
     phone = _text("Only for the staff of the place")
     created_at = _text(format="date-time")
     expires_at = _text(format="date-time")
@@ -296,6 +311,49 @@ class ProjectOut(ProjectIn):
     """A project."""
 
     code = _text()
+
+
+class ShareOut(Schema):
+    """So much of a listing."""
+
+    listing = _text()
+    title = _text()
+    quantity = _number()
+    place = _text()
+
+
+class FeasibleNeedOut(Schema):
+    """A need beside what there is of it."""
+
+    category = _text()
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    booked = fields.Boolean(metadata={"description": "A machine, a tool, a room or a workshop: booked, not collected"})
+    available = _number("Of the category, in this unit, that anybody may have")
+    missing = _number()
+    listings = fields.List(fields.String(), metadata={"description": "Codes of those that give it"})
+    shares = fields.List(fields.Nested(ShareOut), metadata={"description": "How much each of them gives"})
+
+
+class FeasibilityOut(Schema):
+    """Whether a project can be built from today's stock: from the fewest places, then from the fewest listings."""
+
+    project = _text("Its code")
+    buildable = fields.Boolean()
+    needs = fields.List(fields.Nested(FeasibleNeedOut))
+
+
+class KitIn(Strict):
+    """What is asked when reserving a kit."""
+
+    phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+    place = fields.String(metadata={"description": "A code of GET /places: from its stock alone"})
+
+
+class KitOut(Schema):
+    """What was reserved."""
+
+    reservations = fields.List(fields.Nested(ReservationOut))
 
 
 class CallbackOut(Schema):
@@ -492,3 +550,14 @@ class ProjectQuery(PagingQuery):
     """Which projects."""
 
     q = _text()
+    buildable = fields.String(
+        validate=OneOf(("true", "false")),
+        metadata={"enum": ["true", "false"], "description": "`true`: those that today's stock builds"},
+    )
+    place = _text("A code of GET /places: with `buildable`, from its stock alone")
+
+
+class FeasibilityQuery(Strict):
+    """From which stock."""
+
+    place = _text("A code of GET /places: from its stock alone")

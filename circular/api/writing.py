@@ -74,6 +74,9 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "opening_hours": facts["opening_hours"],
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
+        "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
+        "resident_share": facts["resident_share"],
+        "resident_share_until": at(facts["resident_share_until"]),
         "lang": facts["lang"],
         "status": facts["status"],
         "external_id": facts["external_id"],
@@ -94,6 +97,8 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "unit": facts["unit"],
         "state": facts["state"],
         "place": facts["place"],
+        "available_from": at(facts["available_from"]),
+        "kit": facts["kit"],
         "created_at": at(facts["created_at"]),
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
@@ -158,6 +163,33 @@ def project(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = ("code", "title", "description", "place", "difficulty", "duration_minutes", "lang")
     needs = [{**need, "quantity": catalog.amount(need["quantity"])} for need in facts["needs"]]
     return {**{name: facts[name] for name in names}, "needs": needs}
+
+
+def feasibility(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a project can be built, and from what."""
+    return {
+        "project": facts["project"]["code"],
+        "buildable": facts["buildable"],
+        "needs": [feasible_need(need) for need in facts["needs"]],
+    }
+
+
+def feasible_need(need: Mapping[str, Any]) -> dict[str, Any]:
+    """A need beside what there is of it."""
+    return {
+        **{name: need[name] for name in ("category", "unit", "booked")},
+        **{name: catalog.amount(need[name]) for name in ("quantity", "available", "missing")},
+        "listings": [share.lot.code for share in need["shares"]],
+        "shares": [
+            {
+                "listing": share.lot.code,
+                "title": share.lot.title,
+                "quantity": catalog.amount(share.quantity),
+                "place": share.lot.place,
+            }
+            for share in need["shares"]
+        ],
+    }
 
 
 def callback(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Sites: what becomes of a building's materials when its day changes."""
