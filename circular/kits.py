@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, notices, people, places, projects, reservations
+from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -291,6 +292,20 @@ def find(
     return found, after
 
 
+def ready_first(q: str, cursor: int, limit: int) -> tuple[list[dict[str, Any]], int | None]:
+    """Projects, those that can be built first; and the `cursor` of the next page: twice an id, and one for the others."""
+    after, others = divmod(cursor, 2)
+    found: list[dict[str, Any]] = []
+    if not others:
+        found, more = find(q, after, limit)
+        if more is not None:
+            return found, 2 * more
+        after = 0
+    rest, more = find(q, after, limit - len(found), buildable=False)
+    found += rest
+    return found, None if more is None else 2 * more + 1
+
+
 # --- reserving --------------------------------------------------------------------------------------------------------
 class _Moved(Exception):
     """Something of the plan went to somebody else before its lock was taken."""
@@ -325,7 +340,7 @@ def reserve(actor: Actor, person_id: int, code: str, origin: str, *, place: str 
             except _Moved:
                 continue
             found = parts(kit_id)
-            _tell(actor, person_id, project, found)
+            _tell(actor, person_id, found)
             return found
         raise Refusal("busy")
 
@@ -369,9 +384,12 @@ def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: 
     return reservations.by_phone(phone, act, visitor=visitor, door=door)
 
 
-def _tell(actor: Actor, person_id: int, project: Mapping[str, Any], made: list[dict[str, Any]]) -> None:
-    if actor.door != "sms" and made and made[0]["phone"]:  # by SMS the answer itself is the proof
-        notices.tell(person_id, "kit_reserved", **summary(project["title"], made))
+def _tell(actor: Actor, person_id: int, made: list[dict[str, Any]]) -> None:
+    if actor.door == "sms" or not made[0]["phone"]:  # by SMS the answer itself is the proof
+        return
+    facts = ("title", "count", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+    kit = together(made)[0]
+    notices.tell(person_id, "kit_reserved", **{name: kit[name] for name in facts})
 
 
 # --- a kit that was reserved ------------------------------------------------------------------------------------------
@@ -380,55 +398,45 @@ def parts(kit_id: int) -> list[dict[str, Any]]:
     return reservations.of_kit(kit_id)
 
 
-def summary(title: str, made: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is said of a kit at once: JSON."""
-    return {
-        "title": title,
-        "count": len(made),
-        "pickup_code": made[0]["pickup_code"],
-        "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in made)),
-        "expires_at": min(part["expires_at"] for part in made),
-    }
-
-
-def title_of(kit_id: int) -> str:
-    """What a kit builds."""
-    query = "SELECT j.title FROM kit k JOIN project j ON j.id = k.project_id WHERE k.id = ?"
-    return str(db.value(query, kit_id))
-
-
 def cancel(actor: Actor, kit_id: int) -> list[dict[str, Any]]:
     """Give up what is still held of a kit, in the order of the listings' locks. Twice changes nothing.
 
     Raises: Refusal("no_such_reservation") when nothing of it is one's own or one's place's.
     """
     with db.transaction():
-        return [reservations.cancel(actor, part["reference"]) for part in _held(kit_id)]
+        return [reservations.cancel(actor, part["reference"]) for part in held(kit_id)]
 
 
 def extend(actor: Actor, kit_id: int, origin: str) -> list[dict[str, Any]]:
     """Hold what is still held of a kit longer. Raises as `reservations.extend` does."""
     with db.transaction():
-        return [reservations.extend(actor, part["reference"], f"{origin}#{part['listing']}") for part in _held(kit_id)]
+        return [reservations.extend(actor, part["reference"], f"{origin}#{part['listing']}") for part in held(kit_id)]
 
 
-def _held(kit_id: int) -> list[dict[str, Any]]:
+def held(kit_id: int) -> list[dict[str, Any]]:
+    """What is still held of a kit, in the order of the listings' locks."""
     found = [part for part in parts(kit_id) if part["state"] in reservations.LIVE_STATES]
     return sorted(found, key=lambda part: int(part["listing_id"]))
 
 
-def together(held: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Reservations with each kit as one: its title, its earliest end; `count` lots."""
-    found: dict[Any, dict[str, Any]] = {}
-    for one in held:
-        key = one["kit_id"] or one["reference"]
-        if key not in found:
-            title = title_of(one["kit_id"]) if one["kit_id"] else one["title"]
-            found[key] = {**one, "title": title, "count": 1}
-        else:
-            first = found[key]
-            first["count"] += 1
-            first["expires_at"] = min(first["expires_at"], one["expires_at"])
-            if one["place_name"] not in first["place_name"].split(" + "):
-                first["place_name"] += f" + {one['place_name']}"
-    return list(found.values())
+def together(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reservations, with each kit as one: the project's title and number, how many lots, their places, the earliest end."""
+    kits: dict[Any, list[dict[str, Any]]] = {}
+    for one in found:
+        kits.setdefault(one["kit_id"] or one["reference"], []).append(one)
+    return [_as_one(same) if same[0]["kit_id"] else same[0] for same in kits.values()]
+
+
+def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
+    query = "SELECT j.title, j.code FROM kit k JOIN project j ON j.id = k.project_id WHERE k.id = ?"
+    title, code = db.row(query, same[0]["kit_id"]) or ("", "")
+    return {
+        **same[0],
+        "title": title,
+        "listing": code,
+        "quantity": len(same) * MILLI,
+        "unit": "lot",
+        "count": len(same),
+        "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in same)),
+        "expires_at": min(part["expires_at"] for part in same),
+    }

@@ -1,6 +1,7 @@
 """Scripted conversations: `phone > text`, `phone < text`, as the person would see them.
 
     given 41271 Planche sapin 200x20 cm: 40 piece bois-planche     a listing that exists from here on, or so many of it
+    given project 10017 Banc: bois-palette:3:piece|metal:2:kg       a project, and what it takes
     > BOIS                                                          what the person texts
     < BOIS (1):                                                     what they read back, every line of it
     < {silence}                                                     nothing at all
@@ -23,7 +24,7 @@ from datetime import UTC, datetime
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, db
+from circular import catalog, db, projects
 from sms import inbox, messages, outbox, worker
 from tests.town import ADMIN, FABIOLA, JOSEPH, MIRTHA
 
@@ -33,6 +34,7 @@ CAST = {"FABIOLA": FABIOLA, "JOSEPH": JOSEPH, "MIRTHA": MIRTHA}
 MONDAY = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # 10:00 in Martinique
 SECONDS = {"min": 60, "h": 3600, "day": 86_400, "days": 86_400}
 SPOKEN = re.compile(r"(?P<name>[A-Z]*)(?P<sign>>|<<|<) ?(?P<words>.*)")
+PROJECT = re.compile(r"given project (\d+) (.+): (\S+)")
 WAITED = re.compile(r"wait (\d+) (min|h|days?)")
 GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?")
 
@@ -109,7 +111,7 @@ def play(client: FlaskClient, script: str) -> None:
                     phone.heard.append(words)
                 else:
                     phone.receive(words)
-            elif given := GIVEN.fullmatch(line):
+            elif given := GIVEN.fullmatch(line) or PROJECT.fullmatch(line):
                 publish(given)
             elif waited := WAITED.fullmatch(line):
                 clock.shift(int(waited[1]) * SECONDS[waited[2]])
@@ -119,7 +121,11 @@ def play(client: FlaskClient, script: str) -> None:
 
 
 def publish(given: re.Match[str]) -> None:
-    """The listing of a `given` line, at La Sphère."""
+    """The listing or the project of a `given` line, at La Sphère."""
+    if given.re is PROJECT:
+        with db.transaction():
+            projects.put({"title": given[2], "needs": given[3], "place": "la-sphere"}, None, given[1])
+        return
     code, title, quantity, unit, category, kind, start = given.groups()
     values = {"title": title, "quantity": quantity, "unit": unit, "category": category, "place": "la-sphere",
               "kind": kind or "material", "available_from": start}  # fmt: skip
