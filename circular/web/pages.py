@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, places, projects, reservations, settings, unfound
+from circular import catalog, clock, db, kits, places, projects, reservations, settings, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -97,12 +97,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
     refuse_foreign_form()
-    form = request.form.get("form", "")
-    typed = {
-        "quantity": request.form.get("quantity", "").strip()[:20],
-        "tel": request.form.get("tel", "").strip()[:40],
-        "form": form if FORM.fullmatch(form) else _new_form(),
-    }
+    typed = _typed("quantity", "tel")
     try:
         made = reservations.reserve_by_phone(
             typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or ""
@@ -118,6 +113,13 @@ def reserve(code: str) -> Response:
         place=places.get_place(made["place"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
+
+
+def _typed(*names: str) -> dict[str, str]:
+    """What was typed in a form, and its name."""
+    form = request.form.get("form", "")
+    typed = {name: request.form.get(name, "").strip()[:40] for name in names}
+    return {**typed, "form": form if FORM.fullmatch(form) else _new_form()}
 
 
 def _new_form() -> str:
@@ -136,19 +138,57 @@ def all_places() -> Response:
 
 @blueprint.get("/projets")
 def all_projects() -> Response:
-    """What can be built."""
-    after, limit = places.paging(request.args)
-    found = projects.find("", after, limit + 1)
-    return page("projects.html", projects=found[:limit], more=_after("/projets", found, limit))
+    """What can be built: first what today's stock builds."""
+    cursor, limit = places.paging(request.args)
+    found, more = kits.ready_first("", cursor, limit)
+    return page(
+        "projects.html", projects=found, more=None if more is None else f"/projets?{urlencode({'cursor': more})}"
+    )
 
 
 @blueprint.get("/p/<code>")
 def project(code: str) -> Response:
-    """One project with what it needs."""
-    facts = projects.get(code)
-    names = {category["code"]: category for category in catalog.categories()}
+    """One project with what it needs, what there is of it, and the form that reserves all of it."""
+    return _project(code, {"form": _new_form()})
+
+
+def _project(code: str, typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
+    found = kits.feasibility(code)
+    facts = found["project"]
     return page(
-        "project.html", project=facts, names=names, place=places.get_place(facts["place"]) if facts["place"] else None
+        "project.html",
+        status_of(refusal) if refusal else 200,
+        at=url_for("web.project", code=code),
+        project=facts,
+        buildable=found["buildable"],
+        needs=found["needs"],
+        names={category["code"]: category for category in catalog.categories()},
+        place=places.get_place(facts["place"]) if facts["place"] else None,
+        typed=typed,
+        said=sentence(refusal) if refusal else "",
+        field=FIELD_OF.get(refusal.code) if refusal else None,
+    )
+
+
+@blueprint.post("/p/<code>/reserve")
+def reserve_kit(code: str) -> Response:
+    """Hold all that a project takes for a phone number, as `reserve` does some of a listing."""
+    refuse_foreign_form()
+    typed = _typed("tel")
+    try:
+        made = kits.reserve_by_phone(typed["tel"], code, f"web:{typed['form']}", visitor=request.remote_addr or "")
+    except Refusal as refusal:
+        response = _project(code, typed, refusal)
+        response.headers.update(headers_of(refusal, refusal))
+        return response
+    return page(
+        "kit.html",
+        at=url_for("web.project", code=code),
+        project=projects.get(code),
+        made=made,
+        kit=kits.together(made)[0],
+        places=[places.get_place(code) for code in dict.fromkeys(part["place"] for part in made)],
+        pin=made[0]["pickup_code"] if settings.get().demo else None,
     )
 
 
