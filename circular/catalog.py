@@ -134,8 +134,8 @@ COLUMNS = (
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
     "l.available_from, l.available_until, l.opening_hours, l.builder_min_quantity, l.resident_share, "
     "l.resident_share_until, l.lang, l.status, l.version, l.revision, l.created_at, "
-    "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
-    "p.opening_hours AS place_hours, s.code AS site"
+    "l.updated_at, l.place_id, p.code AS place, p.phone AS place_phone, "
+    f"{places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, s.code AS site"
 )
 JOINS = "JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id"
 
@@ -515,13 +515,14 @@ def offered_to(listing_id: int, person_id: int) -> int:
 def for_builders(listing: Mapping[str, Any]) -> tuple[int, int]:
     """Thousandths of a listing that somebody who builds for a living must take at least, and may take at most.
 
-    Of all there was, what was picked up included, a share is kept for residents until its day; what they got of it counts.
+    Of all there was, what was picked up included, a share is kept for residents until its day. The most is what builders
+    may still have of the rest, also while somebody else holds it.
     """
     minimum = max(listing["min_quantity"], listing["builder_min_quantity"] or 0)
     now = db.to_ms(clock.now())
     until = listing["resident_share_until"] or listing["available_from"]
     if not listing["resident_share"] or (until is not None and until <= now):
-        return minimum, listing["available"]
+        return minimum, int(listing["quantity"])
     by_builders = "EXISTS (SELECT 1 FROM token t WHERE t.person_id = r.person_id AND t.role = 'builder')"
     collected, theirs = db.row(
         f"SELECT COALESCE(SUM(r.picked_quantity), 0), COALESCE(SUM(CASE WHEN {by_builders} THEN r.picked_quantity END), 0) "
@@ -534,7 +535,7 @@ def for_builders(listing: Mapping[str, Any]) -> tuple[int, int]:
     )  # fmt: skip
     kept = -(-(listing["quantity"] + int(collected)) * listing["resident_share"] // 100)
     most = listing["quantity"] + int(collected) - kept - int(theirs) - int(held)
-    return minimum, max(0, min(listing["available"], most))
+    return minimum, max(0, most)
 
 
 def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
@@ -690,6 +691,8 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
     external_id = _check_external_id(values)
     if not actor.works_at(clean["place_id"]):
         raise Refusal("not_your_place", place=values.get("place"))
+    if clean["available_from"] is None:
+        clean["available_from"] = _day_of_site(clean["site_id"])
     with db.transaction():
         query = "SELECT 1 FROM listing WHERE place_id = ? AND external_id = ?"
         if external_id and db.value(query, clean["place_id"], external_id):
@@ -697,6 +700,16 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
             errors.add("external_id", "code_taken")
             errors.refuse()
         return _must(_insert(clean, None, external_id))
+
+
+def _site_has_day(site_id: int) -> bool:
+    return db.value("SELECT available_from FROM site WHERE id = ?", site_id) is not None
+
+
+def _day_of_site(site_id: int | None) -> int | None:
+    """When the materials of a site can be fetched, while that is to come."""
+    found: int | None = db.value("SELECT available_from FROM site WHERE id = ?", site_id) if site_id else None
+    return found if found is not None and found > db.to_ms(clock.now()) else None
 
 
 def propose(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -969,6 +982,40 @@ def reindex(place_id: int | None = None) -> int:
     return len(found)
 
 
+def of_site(site_id: int, after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """The published listings of a site, oldest first."""
+    now = db.to_ms(clock.now())
+    query = (
+        f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} "
+        "WHERE l.site_id = ? AND l.status = 'published' AND l.id > ? ORDER BY l.id LIMIT ?"
+    )
+    return _facts(db.dicts(query, now, now, site_id, after, limit))
+
+
+def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tuple[dict[str, Any], int | None]]:
+    """Give a site's new day to its listings that have the old one, or that are not there yet: each with what it had.
+
+    One whose time would be over before then has as long as it had. Inside a transaction; takes their locks by id.
+    """
+    now = db.to_ms(clock.now())
+    moved = []
+    for (listing_id,) in db.rows("SELECT id FROM listing WHERE site_id = ? ORDER BY id", site_id):
+        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
+        code, had, until, status = db.row(
+            "SELECT code, available_from, available_until, status FROM listing WHERE id = ?", listing_id
+        ) or ("", None, None, "")
+        if status == "withdrawn" or had in (None, day) or (had != before and had <= now):
+            continue
+        longer = day - had if until is not None and day is not None and until < day else 0
+        db.run(
+            "UPDATE listing SET available_from = ?, available_until = available_until + ?, revision = revision + 1, "
+            "updated_at = ? WHERE id = ?",
+            day, longer, now, listing_id,
+        )  # fmt: skip
+        moved.append((_must(code), had))
+    return moved
+
+
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
     """Take a listing off the catalogue, by the staff of its place: the listing, or None when it was off already.
 
@@ -1008,6 +1055,11 @@ def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: 
         raise Refusal("not_your_place", place=values.get("place"))
     if clean["quantity"] == found["imported_quantity"]:
         del clean["quantity"]
+    for name in ("builder_min_quantity", "resident_share", "resident_share_until"):
+        if name not in values:  # a file without these columns says nothing about them
+            del clean[name]
+    if clean["site_id"] and clean["site_id"] == found["site_id"] and _site_has_day(clean["site_id"]):
+        del clean["available_from"]  # the site's day moves it, and those whom it concerns are told
     if found["status"] == "withdrawn" or all(found[name] == value for name, value in clean.items()):
         return "unchanged"
     if "quantity" in clean:

@@ -53,6 +53,7 @@ class Lot(NamedTuple):
     code: str
     title: str
     kind: str
+    spot: int  # where it is handed over: places by their id, sites by theirs below zero
     place_id: int
     place: str
     place_name: str
@@ -100,9 +101,10 @@ class Plan(NamedTuple):
 
 # --- what there is ----------------------------------------------------------------------------------------------------
 STOCK = (
-    "SELECT l.id, l.code, l.title, l.kind, l.unit, l.quantity, l.place_id, p.code AS place, p.name AS place_name, "
+    "SELECT l.id, l.code, l.title, l.kind, l.unit, l.quantity, l.place_id, p.code AS place, "
+    f"{places.WHERE_NAME} AS place_name, CASE WHEN {places.AT_SITE} THEN -s.id ELSE p.id END AS spot, "
     "l.min_quantity, l.step_quantity, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.available_from, "
-    f"{catalog.AVAILABLE} AS available FROM listing l JOIN place p ON p.id = l.place_id WHERE l.status = 'published' "
+    f"{catalog.AVAILABLE} AS available FROM listing l {catalog.JOINS} WHERE l.status = 'published' "
     "AND {kind} AND (l.available_from IS NULL OR l.available_from <= ?) "
     "AND (l.available_until IS NULL OR l.available_until >= ?)"
 )
@@ -142,11 +144,12 @@ class Stock:
             if row["kind"] != "material":  # the machine is there: when it is free, its slots say
                 available = row["quantity"]
             elif self.builder:
-                minimum, available = catalog.for_builders(row)
+                minimum, most = catalog.for_builders(row)
+                available = min(available, most)
             lots.append(
                 Lot(
-                    row["id"], row["code"], row["title"], row["kind"], row["place_id"], row["place"], row["place_name"],
-                    available, minimum, row["step_quantity"],
+                    row["id"], row["code"], row["title"], row["kind"], row["spot"], row["place_id"], row["place"],
+                    row["place_name"], available, minimum, row["step_quantity"],
                 )
             )  # fmt: skip
         return [lot for lot in lots if lot.most() > 0]
@@ -156,8 +159,8 @@ class Stock:
 def _plan(needs: list[dict[str, Any]], stock: Stock) -> Plan | None:
     """Where everything comes from; None when something is missing."""
     lots = [stock.lots(need) for need in needs]
-    known = list(dict.fromkeys(lot.place_id for found in lots for lot in found))
-    room = [{place: sum(lot.most() for lot in found if lot.place_id == place) for place in known} for found in lots]
+    known = list(dict.fromkeys(lot.spot for found in lots for lot in found))
+    room = [{place: sum(lot.most() for lot in found if lot.spot == place) for place in known} for found in lots]
     for size in MOST_PLACES:
         enough = (
             set(chosen)
@@ -189,7 +192,7 @@ def _share(needs: list[dict[str, Any]], lots: list[list[Lot]], chosen: set[int])
     shares: list[list[Share]] = [[] for _ in needs]
     # The need that fewest lots can serve chooses first: a wide category must not eat what a narrow one needs.
     for n in sorted(range(len(needs)), key=lambda n: len(lots[n])):
-        here = [lot for lot in lots[n] if lot.place_id in chosen]
+        here = [lot for lot in lots[n] if lot.spot in chosen]
         found = _serve(needs[n]["quantity"], here, taken)
         if found is None:
             return None

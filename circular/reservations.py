@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -39,6 +39,8 @@ REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/rese
 # transaction, with the listing's id and the reservation just made, if one was. The waitlist, which comes after this noun and
 # may not be imported by it, adds itself.
 on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
+# What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
+on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
 
 class Reservation(db.Table):
@@ -81,11 +83,12 @@ COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
     "r.ended_at, r.extended_at, r.kit_id, (SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
     "l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
-    "r.place_id, p.code AS place, p.name AS place_name, p.opening_hours AS place_hours, p.phone AS place_phone, h.phone"
+    f"r.place_id, p.code AS place, s.code AS site, {places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, "
+    "p.phone AS place_phone, h.phone"
 )
 SOURCE = (
     "FROM reservation r JOIN listing l ON l.id = r.listing_id JOIN place p ON p.id = r.place_id "
-    "JOIN person h ON h.id = r.person_id"
+    "LEFT JOIN site s ON s.id = l.site_id JOIN person h ON h.id = r.person_id"
 )
 
 
@@ -185,14 +188,14 @@ def by_pickup_code(person_id: int, code: str) -> dict[str, Any] | None:
 
 
 def desk_of(person_id: int) -> dict[str, Any] | None:
-    """The place that knows a person: where they hold something, else where they last did, else the town's first."""
-    code = db.value(
-        f"SELECT p.code FROM reservation r JOIN place p ON p.id = r.place_id WHERE r.person_id = ? "
+    """Where a person is known: where they hold something, else where they last did, else at the town's first place."""
+    found = db.row(
+        f"SELECT p.code, s.code {SOURCE} WHERE r.person_id = ? "
         f"ORDER BY CASE WHEN {catalog.LIVE} THEN 0 ELSE 1 END, r.id DESC LIMIT 1",
         person_id,
         _now(),
     )
-    return places.get_place(code) if code else next(iter(places.find_places(limit=1)), None)
+    return places.where(*found) if found else next(iter(places.find_places(limit=1)), None)
 
 
 def by_origin(origin: str) -> dict[str, Any] | None:
@@ -351,10 +354,11 @@ def check_shares(listing: Mapping[str, Any], wanted: int, person_id: int) -> Non
     if not (listing["builder_min_quantity"] or listing["resident_share"]) or not people.is_builder(person_id):
         return
     facts = {"code": listing["code"], "title": listing["title"], "unit": listing["unit"]}
-    minimum, left = catalog.for_builders(listing)
+    minimum, most = catalog.for_builders(listing)
+    left = min(most, listing["available"])
     if wanted < minimum:
         raise Refusal("below_builder_minimum", minimum=catalog.amount(minimum), **facts)
-    if wanted > left:
+    if wanted > most:
         raise Refusal("kept_for_residents", available=catalog.amount(left), share=listing["resident_share"], **facts)
 
 
@@ -575,11 +579,53 @@ def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision
     Raises as `catalog.revise` does.
     """
     with db.transaction():
+        actor.require("staff")
+        catalog.lock(code)
+        before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
         found = catalog.revise(actor, code, changes, revision)
+        tell_moved(follow_day(actor, found, before))
         if catalog.blocking_hazard(found["hazards"]):
             _end_holds(actor, found)
         _changed(found["id"])
         return found
+
+
+def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> list[dict[str, Any]]:
+    """The day from which a locked listing is there was `before`: its holds last as many opening days from the new one.
+
+    None ends sooner than it did when the day is later. Those who wait are told; the holds are returned for `tell_moved`.
+    """
+    if listing["available_from"] == before:
+        return []
+    now = _now()
+    start = db.from_ms(max(now, listing["available_from"] or 0))
+    later = (listing["available_from"] or 0) > (before or 0)
+    query = f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id"
+    for found in db.dicts(query, listing["id"], now):
+        until = places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days)
+        if found["extended_at"] is not None:
+            until = places.nth_closing(listing["place_hours"], until, EXTENSION_OPENING_DAYS)
+        expires_at = max(db.to_ms(until), found["expires_at"] if later else 0)
+        db.run(
+            "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ?",
+            expires_at, now, found["id"],
+        )  # fmt: skip
+        _log(found["id"], actor, "move", available_from=listing["available_from"], expires_at=expires_at)
+    for follow in on_move:
+        follow(listing)
+    return db.dicts(query, listing["id"], now)
+
+
+def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
+    """Tell the people of reservations the new day, and that they may give up what no longer suits them."""
+    for one in found:
+        facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+        notices.tell(
+            one["person_id"],
+            "moved",
+            available_from=one["available_from"] or _now(),
+            **{name: one[name] for name in facts},
+        )
 
 
 def _changed(listing_id: int, made: Mapping[str, Any] | None = None) -> None:

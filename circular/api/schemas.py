@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
@@ -164,6 +165,7 @@ class ReservationOut(Schema):
     unit = _choice(catalog.UNITS)
     state = _choice(reservations.STATES)
     place = _text()
+    site = fields.String(allow_none=True, metadata={"description": "It is handed over there when the site has hours"})
     available_from = fields.String(allow_none=True, metadata={"format": "date-time", "description": "Not there before"})
     kit = fields.String(allow_none=True, metadata={"description": "What was reserved together has the same"})
     phone = _text("Only for the staff of the place")
@@ -274,6 +276,11 @@ class SiteIn(Strict):
     ends_on = fields.String(allow_none=True, metadata={"format": "date"})
     owner = _text(maxLength=120)
     description = _text(maxLength=1000)
+    available_from = fields.String(
+        allow_none=True,
+        metadata={"format": "date-time", "description": "When its materials can be fetched; its listings move with it"},
+    )
+    opening_hours = _text("Of the hand-over at the site, OpenStreetMap syntax; empty: at the listing's place")
 
 
 class SiteOut(SiteIn):
@@ -487,6 +494,7 @@ class Problem(Schema):
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
+@functools.cache  # one schema, however many paths answer with it
 def page_of(schema: type[Schema]) -> Schema:
     """`{"items": […], "next": path or null}`"""
     return Schema.from_dict(

@@ -97,6 +97,7 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "unit": facts["unit"],
         "state": facts["state"],
         "place": facts["place"],
+        "site": facts["site"],
         "available_from": at(facts["available_from"]),
         "kit": facts["kit"],
         "created_at": at(facts["created_at"]),
@@ -154,8 +155,14 @@ def site(facts: Mapping[str, Any]) -> dict[str, Any]:
     """A site."""
     names = (
         "code", "kind", "name", "commune", "address", "starts_on", "ends_on", "owner", "description", "source", "place",
+        "opening_hours",
     )  # fmt: skip
-    return {**{name: facts[name] for name in names}, "lat": facts["latitude"], "lon": facts["longitude"]}
+    return {
+        **{name: facts[name] for name in names},
+        "available_from": at(facts["available_from"]),
+        "lat": facts["latitude"],
+        "lon": facts["longitude"],
+    }
 
 
 def project(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         at=url_for("web.listing", code=facts["code"]),
         listing=facts,
         category=next((found for found in catalog.categories() if found["code"] == facts["category"]), None),
-        place=places.get_place(facts["place"]),
+        place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
         typed=typed,
@@ -110,7 +110,7 @@ def reserve(code: str) -> Response:
         "reserved.html",
         at=url_for("web.listing", code=code),
         made=made,
-        place=places.get_place(made["place"]),
+        place=places.where(made["place"], made["site"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
 
@@ -133,7 +133,24 @@ def all_places() -> Response:
     """Where things are, and when one can come."""
     after, limit = places.paging(request.args)
     found = places.find_places(after, limit + 1)
-    return page("places.html", places=found[:limit], more=_after("/lieux", found, limit))
+    sites = [] if after else places.find_sites(limit=SELECT_LIMIT)
+    return page("places.html", places=found[:limit], sites=sites, more=_after("/lieux", found, limit))
+
+
+@blueprint.get("/s/<code>")
+def site(code: str) -> Response:
+    """One site: where it is, and what comes out of it."""
+    after, limit = places.paging(request.args)
+    facts = places.get_site(code)
+    found = catalog.of_site(facts["id"], after, limit + 1)
+    return page(
+        "site.html",
+        site=facts,
+        where=places.where(facts["place"], code) if facts["place"] and facts["opening_hours"] else None,
+        listings=found[:limit],
+        more=_after(f"/s/{code}", found, limit),
+        now=db.to_ms(clock.now()),
+    )
 
 
 @blueprint.get("/projets")
@@ -187,7 +204,7 @@ def reserve_kit(code: str) -> Response:
         project=projects.get(code),
         made=made,
         kit=kits.together(made)[0],
-        places=[places.get_place(code) for code in dict.fromkeys(part["place"] for part in made)],
+        places=[places.where(*both) for both in dict.fromkeys((part["place"], part["site"]) for part in made)],
         pin=made[0]["pickup_code"] if settings.get().demo else None,
     )
 
