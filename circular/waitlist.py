@@ -139,7 +139,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents").
     """
     with db.transaction():
         catalog.lock(code)

@@ -264,7 +264,10 @@ class Shelf:
 
     def __init__(self, lots: list[tuple[str, int, int, int, int]]) -> None:
         self.found = [
-            (category, kits.Lot(n, f"l{n}", category, "material", place, f"p{place}", f"P{place}", most, least, step))
+            (
+                category,
+                kits.Lot(n, f"l{n}", category, "material", place, place, f"p{place}", f"P{place}", most, least, step),
+            )
             for n, (category, most, least, step, place) in enumerate(lots, 1)
         ]
 
