@@ -162,6 +162,7 @@ FIELD_ERRORS: dict[str, str] = {
     "another_place": "You are not staff of this place.",
     "duplicate": "This row repeats row {row}.",
     "one_word": "One word alone.",
+    "no_machine": "This project takes no machine: leave the slot out.",
     "other_words": "Say it with other words.",
     "publishing_hazard": REFUSALS["hazard"].sentence,
     "below_reserved": REFUSALS["quantity_below_reserved"].sentence,

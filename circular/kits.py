@@ -15,14 +15,13 @@ from __future__ import annotations
 import hashlib
 import itertools
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, notices, people, places, projects, reservations
-from circular.checks import MILLI
-from circular.errors import Refusal
+from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 
 MOST_LOTS = 60  # of one category that a plan looks at: nobody goes and collects from more
@@ -314,11 +313,15 @@ class _Moved(Exception):
     """Something of the plan went to somebody else before its lock was taken."""
 
 
-def reserve(actor: Actor, person_id: int, code: str, origin: str, *, place: str = "") -> list[dict[str, Any]]:
+def reserve(
+    actor: Actor, person_id: int, code: str, origin: str, *, place: str = "", slot: object = None
+) -> list[dict[str, Any]]:
     """Reserve everything that a project takes, or nothing: the reservations, one for each listing, with one pickup code.
 
+    With a `slot`, the machine that it takes is booked as well; without, when it takes nothing else.
     `origin` names the line, request or form that asks: asking again by the same one returns the first result.
-    Raises: Refusal("no_such_project" | "no_such_place" | "not_buildable" | "too_many_reservations" | "busy").
+    Raises: Refusal("no_such_project" | "no_such_place" | "not_buildable" | "too_many_reservations" | "not_reservable" |
+    "invalid" | "busy").
     """
     with db.transaction():
         project = projects.get(code)
@@ -339,11 +342,11 @@ def reserve(actor: Actor, person_id: int, code: str, origin: str, *, place: str 
                 raise _not_buildable(project, stock)
             try:
                 with db.transaction():
-                    _take(actor, person_id, kit_id, plan, origin)
+                    _take(actor, person_id, kit_id, plan, origin=origin, slot=slot)
             except _Moved:
                 continue
             found = parts(kit_id)
-            _tell(actor, person_id, found)
+            _tell(actor, person_id, code, found)
             return found
         raise Refusal("busy")
 
@@ -353,10 +356,19 @@ def _not_buildable(project: Mapping[str, Any], stock: Stock) -> Refusal:
     return Refusal("not_buildable", code=project["code"], title=project["title"], needs=needs)
 
 
-def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, origin: str) -> None:
-    shares = [share for share in plan.total().values() if share.lot.kind == "material"]
-    for share in shares:
-        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", share.lot.id)
+def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str, slot: object) -> None:
+    total = plan.total()
+    shares = [share for share in total.values() if share.lot.kind == "material"]
+    booked = [share.lot for share in total.values() if share.lot.kind != "material"]
+    if slot is not None and not booked:
+        errors = FieldErrors()
+        errors.add("slot", "no_machine")
+        errors.refuse()
+    for listing_id in total:
+        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
+    if slot is not None or not shares:
+        for lot in booked:
+            _book(lot)
     pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in shares}))
     part = reservations.Part(kit_id, pin)
     for share in shares:
@@ -375,6 +387,11 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, origin: str) ->
             raise
 
 
+def _book(lot: Lot) -> None:
+    """A machine is booked with its place, for now by a call. Raises: Refusal("not_reservable" | "hazard")."""
+    reservations.check_reservable(catalog.get(lot.code))
+
+
 def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: str = "web") -> list[dict[str, Any]]:
     """Reserve a kit for whoever reads the SMS of a phone number, as `reservations.reserve_by_phone` does a listing.
 
@@ -387,12 +404,23 @@ def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: 
     return reservations.by_phone(phone, act, visitor=visitor, door=door)
 
 
-def _tell(actor: Actor, person_id: int, made: list[dict[str, Any]]) -> None:
+def _tell(actor: Actor, person_id: int, code: str, made: list[dict[str, Any]]) -> None:
     if actor.door == "sms" or not made[0]["phone"]:  # by SMS the answer itself is the proof
         return
-    facts = ("title", "count", "quantity", "unit", "pickup_code", "place_name", "expires_at")
-    kit = together(made)[0]
-    notices.tell(person_id, "kit_reserved", **{name: kit[name] for name in facts})
+    facts = (
+        "title",
+        "count",
+        "quantity",
+        "unit",
+        "pickup_code",
+        "place_name",
+        "expires_at",
+        "available_from",
+        "created_at",
+    )
+    kit = reservations.together(made)[0]
+    booked = machine(code, {part["place"] for part in made})
+    notices.tell(person_id, "kit_reserved", machine=booked, **{name: kit[name] for name in facts})
 
 
 # --- a kit that was reserved ------------------------------------------------------------------------------------------
@@ -416,30 +444,17 @@ def extend(actor: Actor, kit_id: int, origin: str) -> list[dict[str, Any]]:
         return [reservations.extend(actor, part["reference"], f"{origin}#{part['listing']}") for part in held(kit_id)]
 
 
+def machine(code: str, spots: set[str]) -> str | None:
+    """The number of a machine that a project takes, at one of these places if there is one; None when it takes none."""
+    stock = Stock()
+    for need in projects.get(code)["needs"]:
+        booked = [lot for lot in stock.lots(need) if lot.kind != "material"]
+        if booked:
+            return min(booked, key=lambda lot: (lot.place not in spots, lot.id)).code
+    return None
+
+
 def held(kit_id: int) -> list[dict[str, Any]]:
     """What is still held of a kit, in the order of the listings' locks."""
     found = [part for part in parts(kit_id) if part["state"] in reservations.LIVE_STATES]
     return sorted(found, key=lambda part: int(part["listing_id"]))
-
-
-def together(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Reservations, with each kit as one: the project's title and number, how many lots, their places, the earliest end."""
-    kits: dict[Any, list[dict[str, Any]]] = {}
-    for one in found:
-        kits.setdefault(one["kit_id"] or one["reference"], []).append(one)
-    return [_as_one(same) if same[0]["kit_id"] else same[0] for same in kits.values()]
-
-
-def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
-    query = "SELECT j.title, j.code FROM kit k JOIN project j ON j.id = k.project_id WHERE k.id = ?"
-    title, code = db.row(query, same[0]["kit_id"]) or ("", "")
-    return {
-        **same[0],
-        "title": title,
-        "listing": code,
-        "quantity": len(same) * MILLI,
-        "unit": "lot",
-        "count": len(same),
-        "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in same)),
-        "expires_at": min(part["expires_at"] for part in same),
-    }

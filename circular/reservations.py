@@ -24,7 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, i18n, limits, notices, people, places, settings
-from circular.checks import Fields
+from circular.checks import MILLI, Fields
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -207,6 +207,35 @@ def by_origin(origin: str) -> dict[str, Any] | None:
 def of_kit(kit_id: int) -> list[dict[str, Any]]:
     """The reservations of a kit, oldest first."""
     return [_facts(found) for found in db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.kit_id = ? ORDER BY r.id", kit_id)]
+
+
+def together(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reservations, with each kit as one: the project's title and number, how many lots, their places, the earliest end."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for one in found:
+        groups.setdefault(one["kit_id"] or one["reference"], []).append(one)
+    return [_as_one(same) if same[0]["kit_id"] else same[0] for same in groups.values()]
+
+
+def _kit(kit_id: int) -> tuple[str, str]:
+    """The title and the number of the project that a kit is for."""
+    query = "SELECT j.title, j.code FROM kit k JOIN project j ON j.id = k.project_id WHERE k.id = ?"
+    title, code = db.row(query, kit_id) or ("", "")
+    return title, code
+
+
+def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
+    title, code = _kit(same[0]["kit_id"])
+    return {
+        **same[0],
+        "title": title,
+        "listing": code,
+        "quantity": len(same) * MILLI,
+        "unit": "lot",
+        "count": len(same),
+        "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in same)),
+        "expires_at": min(part["expires_at"] for part in same),
+    }
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
@@ -509,15 +538,19 @@ def expire(limit: int = 500) -> int:
     with db.transaction():
         now = _now()
         lapsed = db.rows(
-            "SELECT id, person_id, listing_id FROM reservation WHERE state = 'held' AND expires_at <= ? "
+            "SELECT id, person_id, listing_id, kit_id FROM reservation WHERE state = 'held' AND expires_at <= ? "
             "ORDER BY expires_at LIMIT ?" + db.skip_locked(),
             now,
             limit,
         )
         system = Actor(None, "system", "cli")
-        for reservation_id, person_id, listing_id in lapsed:
+        told: set[int] = set()
+        for reservation_id, person_id, listing_id, kit_id in lapsed:
             title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-            if _end(system, {"id": reservation_id}, "expired", "expire"):
+            if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
+                if kit_id is not None:  # one text for all of it
+                    told.add(kit_id)
+                    title, code = _kit(kit_id)
                 notices.tell(person_id, "expired", title=title, code=code)
         return len(lapsed)
 
@@ -554,9 +587,11 @@ def remind(limit: int = 500) -> int:
         )
         for (reservation_id,) in soon:
             db.run("UPDATE reservation SET reminded_at = ? WHERE id = ?", now, reservation_id)
-            found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
+        among = f"r.id IN ({', '.join('?' * len(soon))})"
+        found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {among}", *(id_ for (id_,) in soon)) if soon else []
+        for one in together(sorted(found, key=lambda one: int(one["expires_at"]))):
             facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
-            notices.tell(found["person_id"], "reminder", **{name: found[name] for name in facts})
+            notices.tell(one["person_id"], "reminder", **{name: one[name] for name in facts})
         return len(soon)
 
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from circular import catalog, db, kits, places, reservations
+from circular import catalog, db, places, reservations
 from circular.people import Actor
 
 
@@ -25,5 +25,5 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
         if site["available_from"] != before:
             moved = catalog.move_with_site(site["id"], before, site["available_from"])
             held = itertools.chain.from_iterable(reservations.follow_day(actor, *each) for each in moved)
-            reservations.tell_moved(kits.together(held))  # a kit is told once
+            reservations.tell_moved(reservations.together(held))  # a kit is told once
         return site

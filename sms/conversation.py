@@ -331,7 +331,7 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
     if "count" in made:
-        return "kit_reserved"
+        return "kit_reserved_machine" if made.get("machine") else "kit_reserved"
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
@@ -360,6 +360,7 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
         "time": Time(made["expires_at"]),
         "from_day": Day(made.get("available_from") or 0),
         "count": made.get("count", 1),
+        "machine": made.get("machine") or "",
     }
 
 

@@ -168,11 +168,11 @@ def _reserve(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
             raise
         needs = ", ".join(_said(refusal.facts["needs"], "missing"))
         raise Refusal("not_buildable", title=refusal.facts["title"], needs=needs) from None
-    return kits.together(made)[0]
+    return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
 
 
 def _mine(turn: Turn, limit: int) -> list[dict[str, Any]]:
-    return kits.together(reservations.mine(turn.person_id, MOST_HELD))[:limit]
+    return reservations.together(reservations.mine(turn.person_id, MOST_HELD))[:limit]
 
 
 def _reservation(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -180,7 +180,7 @@ def _reservation(turn: Turn, pickup_code: str) -> dict[str, Any]:
     found = _by_pickup_code(turn, pickup_code)
     if found["state"] not in reservations.LIVE_STATES:
         raise Refusal("already_ended", state=found["state"], pin=found["pickup_code"])
-    return kits.together(kits.held(found["kit_id"]))[0] if found["kit_id"] else found
+    return reservations.together(kits.held(found["kit_id"]))[0] if found["kit_id"] else found
 
 
 def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -193,14 +193,14 @@ def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
 def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
     found = _by_pickup_code(turn, pickup_code)
     if found["kit_id"] and found["state"] in reservations.LIVE_STATES:  # one code for all of it, so one word ends it
-        return kits.together(kits.cancel(turn.actor, found["kit_id"]))[0]
+        return reservations.together(kits.cancel(turn.actor, found["kit_id"]))[0]
     return reservations.cancel(turn.actor, found["reference"])
 
 
 def _extend(turn: Turn, pickup_code: str) -> dict[str, Any]:
     found = _by_pickup_code(turn, pickup_code)
     if found["kit_id"] and found["state"] in reservations.LIVE_STATES:
-        return kits.together(kits.extend(turn.actor, found["kit_id"], turn.origin))[0]
+        return reservations.together(kits.extend(turn.actor, found["kit_id"], turn.origin))[0]
     return reservations.extend(turn.actor, found["reference"], turn.origin)
 
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import time_machine
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from circular import catalog, db, kits, people, projects, reservations
+from circular import catalog, db, kits, people, personal, projects, reservations
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.api.test_listings import problem
+from tests.sms.conversation import text
 from tests.town import ADMIN, FABIOLA, JOSEPH, Town
 
 PROJECTS = "/api/v1/projects"
@@ -238,6 +242,82 @@ def test_others_who_act_for_nobody_are_refused(town: Town, client: FlaskClient) 
     )
     problem(client.post(f"{PROJECTS}/99999999/reserve", json={}, headers=headers), 404, "no_such_project")
     problem(client.get(f"{PROJECTS}/99999999/feasibility"), 404, "no_such_project")
+
+
+def test_a_machine_is_told_with_the_kit_and_not_booked_by_it(town: Town, client: FlaskClient) -> None:
+    """The materials are held, and the answer says how to ask for the machine: one at the place of the materials."""
+    pallets(town)
+    town.listing(title="Scie", kind="machine", category="machine-bois", quantity=1, place="trois-lieu")
+    saw = town.listing(title="Scie", kind="machine", category="machine-bois", quantity=1)["code"]
+    code = project(("bois-palette", 1, "piece"), ("machine-bois", 1, "piece"))
+
+    said = text(client, f"R {code}")
+
+    assert said is not None and f"Machine: R {saw}." in said
+    assert len(kits.parts(1)) == 1
+
+
+def test_a_slot_that_cannot_be_had_takes_nothing(town: Town, client: FlaskClient) -> None:
+    """With a slot, all or nothing: materials do not stay held when the machine cannot be booked, or when there is none."""
+    wood = pallets(town)
+    town.listing(title="Scie", kind="machine", category="machine-bois", quantity=1)
+    both = project(("bois-palette", 1, "piece"), ("machine-bois", 1, "piece"))
+    alone = project(("machine-bois", 1, "piece"))
+    body = {"slot": {"starts_at": "2099-01-05T13:00:00Z", "ends_at": "2099-01-05T14:00:00Z"}}
+    headers = town.token("builder")
+
+    problem(client.post(f"{PROJECTS}/{both}/reserve", json=body, headers=headers), 409, "not_reservable")
+    problem(client.post(f"{PROJECTS}/{alone}/reserve", json={}, headers=headers), 409, "not_reservable")
+    said = problem(
+        client.post(f"{PROJECTS}/{project(('bois', 1, 'piece'))}/reserve", json=body, headers=headers), 422, "invalid"
+    )
+
+    assert "slot" in said["errors"]
+    assert town.available(wood) == 10
+
+
+def test_a_kit_is_reminded_of_and_lapses_in_one_text(town: Town) -> None:
+    """Each part is a reservation; its person hears once of all of it, under the project's name."""
+    pallets(town), screws(town)
+    who = town.person()
+    with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False) as clock:
+        code = project(*BENCH)
+        made = reserve(who, code)
+        clock.move_to(db.from_ms(made[0]["expires_at"] - 3_600_000))
+        assert (reservations.remind(), reservations.remind()) == (2, 0)
+        clock.shift(2 * 3600)
+        assert (reservations.expire(), reservations.expire()) == (2, 0)
+
+    told = [(kind, json.loads(facts)) for kind, facts in db.rows("SELECT kind, facts FROM notice ORDER BY id")]
+    assert [(kind, facts["title"]) for kind, facts in told] == [
+        ("reminder", "Banc en palettes"),
+        ("expired", "Banc en palettes"),
+    ]
+    assert told[0][1]["pickup_code"] == made[0]["pickup_code"]
+    assert told[1][1]["code"] == code
+
+
+def test_more_time_for_a_kit(town: Town, client: FlaskClient) -> None:
+    """`PLUS` and its code: all of it, once."""
+    pallets(town), screws(town)
+    said = text(client, f"R {project(*BENCH)}") or ""
+    pin = said.split("CODE ")[1][:4]
+    before = [part["expires_at"] for part in kits.parts(1)]
+
+    assert (text(client, f"PLUS {pin}") or "").startswith("D'accord: Banc en palettes gardé jusqu'à")
+    assert all(part["expires_at"] > was for part, was in zip(kits.parts(1), before, strict=True))
+    assert "Déjà prolongée" in (text(client, f"PLUS {pin}") or "")
+
+
+def test_who_is_forgotten_holds_no_kit(town: Town) -> None:
+    """EFFACE frees every part of it."""
+    wood, iron = pallets(town), screws(town)
+    who = town.person()
+    reserve(who, project(*BENCH))
+
+    personal.erase(who)
+
+    assert (town.available(wood), town.available(iron)) == (10, 2)
 
 
 # --- properties -------------------------------------------------------------------------------------------------------

@@ -89,7 +89,9 @@ class Reserve(MethodView):
 
         def act() -> dict[str, Any]:
             person_id = people.whose(who, body.get("phone"))
-            made = kits.reserve(who, person_id, code, auth.origin(who, asked), place=body.get("place") or "")
+            made = kits.reserve(
+                who, person_id, code, auth.origin(who, asked), place=body.get("place") or "", slot=body.get("slot")
+            )
             return {"reservations": [writing.reservation(part, who) for part in made]}
 
         return writing.respond(auth.once(who, asked, act), 201)

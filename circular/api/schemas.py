@@ -355,6 +355,9 @@ class KitIn(Strict):
 
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
     place = fields.String(metadata={"description": "A code of GET /places: from its stock alone"})
+    slot = fields.Dict(
+        allow_none=True, metadata={"description": "`starts_at` and `ends_at` of the machine: booked with the materials"}
+    )
 
 
 class KitOut(Schema):

@@ -203,7 +203,7 @@ def reserve_kit(code: str) -> Response:
         at=url_for("web.project", code=code),
         project=projects.get(code),
         made=made,
-        kit=kits.together(made)[0],
+        kit=reservations.together(made)[0],
         places=[places.where(*both) for both in dict.fromkeys((part["place"], part["site"]) for part in made)],
         pin=made[0]["pickup_code"] if settings.get().demo else None,
     )

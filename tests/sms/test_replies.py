@@ -36,6 +36,7 @@ LONGEST = {
     "from_day": "ven 20/11",
     "hours": "mar-sam 9h-17h",
     "limit": "2000",
+    "machine": "412710",
     "lines": "",
     "minimum": "12,5 m2",
     "minutes": "10",
@@ -484,7 +485,7 @@ def walk(person: int) -> Iterator[tuple[Screen, State]]:
         yield take("confirm_kit", {}, code=code)
         made, _ = take("reserve", {}, code=code)
         yield made, {}
-        if made.key == "kit_reserved":
+        if made.key.startswith("kit_reserved"):
             pin = made.facts["pin"]
             yield take("mine", {})
             yield take("mine", {}, pickup_code=pin)
@@ -521,6 +522,7 @@ def test_demo_fits_in_every_language(town: Town) -> None:
                     "cancel_ask", "cancelled", "results", "results_end", "projects", "machines", "none",
                     "offer_human", "extended", "alert_added", "alerts", "refusal_already_extended",
                     "refusal_not_reservable", "project_ready", "project_missing", "kit_confirm", "kit_reserved",
+                    "kit_reserved_machine",
                     "refusal_not_buildable"}  # fmt: skip
 
 
