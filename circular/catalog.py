@@ -993,9 +993,10 @@ def of_site(site_id: int, after: int = 0, limit: int = 50) -> list[dict[str, Any
 
 
 def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tuple[dict[str, Any], int | None]]:
-    """Give a site's new day to its listings that have the old one, or that are not there yet: each with what it had.
+    """Give a site's new day to its listings that have the old one or are not there yet; each, with what it had.
 
-    One whose time would be over before then has as long as it had. Inside a transaction; takes their locks by id.
+    What comes down so many days after the site's day still does. One whose time would be over before then has as long as
+    it had. Inside a transaction; takes their locks by id.
     """
     now = db.to_ms(clock.now())
     moved = []
@@ -1004,13 +1005,17 @@ def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tu
         code, had, until, status = db.row(
             "SELECT code, available_from, available_until, status FROM listing WHERE id = ?", listing_id
         ) or ("", None, None, "")
-        if status == "withdrawn" or had in (None, day) or (had != before and had <= now):
+        if status == "withdrawn" or had is None or (had != before and had <= now):
             continue
-        longer = day - had if until is not None and day is not None and until < day else 0
+        behind = 0 if before is None else max(0, had - before)  # what comes down later keeps its distance
+        new = had if day is None and behind else None if day is None else day + behind
+        if new == had:
+            continue
+        longer = new - had if until is not None and new is not None and until < new else 0
         db.run(
             "UPDATE listing SET available_from = ?, available_until = available_until + ?, revision = revision + 1, "
             "updated_at = ? WHERE id = ?",
-            day, longer, now, listing_id,
+            new, longer, now, listing_id,
         )  # fmt: skip
         moved.append((_must(code), had))
     return moved

@@ -119,6 +119,7 @@ def test_a_changed_day_moves_the_listings_and_is_told(town: Town, client: FlaskC
     lot = town.listing(title="Porte pleine", site=open_site(), quantity=2)["code"]
     there = town.listing(title="Volets", site="gymnase", available_from="2026-11-01")["code"]
     own_day = town.listing(title="Evier", site="gymnase", available_from="2026-12-01")["code"]
+    second = town.listing(title="Poutre", site="gymnase", available_from="2026-12-21")["code"]
     elsewhere = town.listing(title="Ailleurs", available_from=DAY)["code"]
     held = town.reserve(town.person(FABIOLA), lot, 2)
     gone = town.reserve(town.person(MIRTHA), there)
@@ -137,8 +138,9 @@ def test_a_changed_day_moves_the_listings_and_is_told(town: Town, client: FlaskC
         headers={**town.token("admin"), "If-Match": read.headers["ETag"]},
     )  # fmt: skip
     assert (said.status_code, said.json["available_from"]) == (200, "2027-01-11T04:00:00Z")
-    days = {code: local_day(catalog.get(code)["available_from"]) for code in (lot, there, own_day, elsewhere)}
-    assert days == {lot: "2027-01-11", there: "2026-11-01", own_day: "2027-01-11", elsewhere: DAY}
+    days = {code: local_day(catalog.get(code)["available_from"]) for code in (lot, there, own_day, second, elsewhere)}
+    assert days == {lot: "2027-01-11", there: "2026-11-01", own_day: "2027-01-11",
+                    second: "2027-01-18", elsewhere: DAY}  # fmt: skip
     assert told() == [
         (JOSEPH, "La date change: Porte pleine se prend dès lun 11/01. Vous gardez votre place dans la file. 0 = aide"),
         (FABIOLA, f"Date changée: Porte pleine se prend du lun 11/01 au mer 20/01 12h. CODE {held['pickup_code']}, Ancien "
