@@ -231,8 +231,6 @@ def test_a_kit_is_told_once(town: Town) -> None:
 
 def test_an_import_does_not_move_a_site_back(town: Town) -> None:
     """A file that still has the old day changes neither the site's nor its listings', and nobody is told."""
-    from circular import imports  # noqa: F401
-
     site = open_site()
     values = {"kind": "material", "title": "Porte", "category": "menuiserie-porte", "quantity": "5", "unit": "piece",
               "place": "la-sphere", "site": site, "available_from": DAY, "resident_share": "20"}  # fmt: skip
@@ -289,6 +287,15 @@ def test_a_share_is_kept_for_residents(town: Town, client: FlaskClient, _monday:
     _monday.move_to(datetime(2026, 12, 14, 4, 0, 1, tzinfo=UTC))
     town.reserve(builder, code, 20)
     assert town.available(code) == 0
+
+
+def test_a_listing_s_page_says_what_firms_may_have(town: Town, client: FlaskClient) -> None:
+    """The rule is public, with its last day."""
+    code = town.listing(quantity=100, resident_share=30, builder_min_quantity=20, available_from=DAY)["code"]
+
+    page = client.get(f"/l/{code}").text
+
+    assert "au moins 20 pièces; 30 % sont gardés pour les habitants jusqu&#39;au dimanche 13 décembre" in page
 
 
 def test_a_share_has_a_day_of_its_own(town: Town, _monday: Any) -> None:
