@@ -7,7 +7,7 @@ import hmac
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
@@ -82,11 +82,10 @@ def normalize_phone(text: str) -> str:
             number = phonenumbers.parse(text.strip(), region)
         except phonenumbers.NumberParseException:
             continue
-        mobile = phonenumbers.number_type(number) in (
+        if phonenumbers.number_type(number) in (  # of an invalid number it is UNKNOWN
             phonenumbers.PhoneNumberType.MOBILE,
             phonenumbers.PhoneNumberType.FIXED_LINE_OR_MOBILE,
-        )
-        if mobile and phonenumbers.is_valid_number(number):
+        ):
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     raise Refusal("bad_phone")
 
@@ -112,11 +111,28 @@ def reachable_phone(text: str) -> str:
 
 def ensure(phone: str) -> int:
     """The id of the person with this E.164 number, made when first met. Call inside a transaction."""
-    found = db.value("SELECT id FROM person WHERE phone = ?", phone)
+    return meet(phone).id
+
+
+class Met(NamedTuple):
+    """A person as a message meets them."""
+
+    id: int
+    language: str | None  # chosen
+    shown_language: str | None  # shown by their words
+    opted_out_at: int | None
+
+
+def meet(phone: str) -> Met:
+    """The person with this E.164 number, made when first met. Call inside a transaction."""
+    query = "SELECT id, language, shown_language, opted_out_at FROM person WHERE phone = ?"
+    found = db.row(query, phone)
     if found is None:
-        db.insert_once(Person, phone=phone, created_at=clock.now())
-        found = db.value("SELECT id FROM person WHERE phone = ?", phone)
-    return int(found)
+        made = "INSERT INTO person (phone, created_at) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id"
+        number = db.value(made, phone, _now())
+        found = (number, None, None, None) if number else db.row(query, phone)
+        assert found is not None
+    return Met(*found)
 
 
 def known(phone: str) -> int | None:
@@ -292,4 +308,4 @@ def _digest(token: str) -> str:
 
 
 def _now() -> int:
-    return db.to_ms(clock.now())
+    return clock.now_ms()
