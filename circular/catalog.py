@@ -900,9 +900,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
 def _promised(listing_id: int) -> int:
     """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
     offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
-    return int(
-        db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id)
-    )
+    return int(db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id))
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +13,7 @@ from typing import Any, NamedTuple
 
 import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
+from phonenumbers import PhoneMetadata
 
 from circular import clock, db, settings
 from circular.errors import Refusal
@@ -77,7 +80,10 @@ def normalize_phone(text: str) -> str:
     0690, 0694 and 0612… parsed as Martinique's come out invalid, so each region must agree by itself (phonenumbers 9.0).
     Raises: Refusal("bad_phone") for fixed lines, short codes and anything that no SMS reaches.
     """
-    for region in settings.get().phone_regions:
+    regions = settings.get().phone_regions
+    if _mobiles(regions).fullmatch(text):  # as a gateway writes a sender: a twentieth of the time
+        return text
+    for region in regions:
         try:
             number = phonenumbers.parse(text.strip(), region)
         except phonenumbers.NumberParseException:
@@ -88,6 +94,14 @@ def normalize_phone(text: str) -> str:
         ):
             return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     raise Refusal("bad_phone")
+
+
+@functools.cache
+def _mobiles(regions: tuple[str, ...]) -> re.Pattern[str]:
+    """What the mobile numbers of some regions look like in E.164 form, by the very patterns of `phonenumbers`."""
+    known = filter(None, map(PhoneMetadata.metadata_for_region, regions))
+    patterns = [(one.country_code, one.mobile.national_number_pattern) for one in known if one.mobile]
+    return re.compile("|".join(rf"\+{country}(?:{pattern})" for country, pattern in patterns))
 
 
 def national(phone: str) -> str:
@@ -145,7 +159,7 @@ def alias(phone: str) -> str:
     """A name for an E.164 number that only this site can make: what counts a number without keeping it, and goes on
     counting when the number is forgotten.
     """
-    return hmac.new(settings.get().secret_key.encode(), phone.encode(), hashlib.sha256).hexdigest()[:24]
+    return hmac.digest(settings.get().secret_key.encode(), phone.encode(), "sha256").hex()[:24]
 
 
 def phone_of(person_id: int) -> str | None:

@@ -14,6 +14,7 @@ so a retry of the same line, request or form gets the first result.
 
 from __future__ import annotations
 
+import itertools
 import json
 import secrets
 from collections.abc import Callable, Mapping
@@ -33,7 +34,6 @@ LIVE_STATES = ("held", "prepared")
 STATES = (*LIVE_STATES, "picked_up", "partly_picked_up", "cancelled", "expired", "no_show")
 WRONG_CODES = 5  # wrong pickup codes tolerated per place in WRONG_CODES_WINDOW (design/reliability.md, threat 14)
 WRONG_CODES_WINDOW = 900  # seconds
-CODES_TRIED = 16  # of a new reservation at once: at a place with 6,000 held, one in 650 has to share its code
 EXTENSION_OPENING_DAYS = 2  # of the place: "one extension of two opening days by the person, more by staff" (issue 5)
 REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/reservations.md, 4a: reminder 24 h before)
 # What follows when some of a listing may have come free or was reserved: called under the listing's lock, in the same
@@ -334,17 +334,19 @@ def _check_limit(actor: Actor, person_id: int, now: int) -> None:
 
 def _pickup_code(person_id: int, place_id: int) -> str:
     """Four random digits that no live reservation of the person has, nor of the place while it has few thousands."""
-    drawn = secrets.randbelow(9000**CODES_TRIED)  # at once: each draw asks the operating system
-    tried = [str(1000 + drawn // 9000**n % 9000) for n in range(CODES_TRIED)]
-    taken = db.rows(
-        f"SELECT pickup_code, person_id FROM reservation WHERE pickup_code IN ({', '.join('?' * CODES_TRIED)}) "
-        "AND state IN ('held', 'prepared') AND (place_id = ? OR person_id = ?)",
-        *tried, place_id, person_id,
-    )  # fmt: skip
-    everybodys = {code for code, _ in taken}
-    own = {code for code, holder in taken if holder == person_id}
-    free = [code for code in tried if code not in everybodys] or [code for code in tried if code not in own]
-    return free[0] if free else _pickup_code(person_id, place_id)
+    query = (
+        "SELECT pickup_code, person_id FROM reservation WHERE pickup_code IN (?, ?, ?, ?) "
+        "AND state IN ('held', 'prepared') AND (place_id = ? OR person_id = ?)"
+    )
+    for tries in itertools.count():
+        drawn = secrets.randbelow(9000**4)  # four at once: each draw asks the operating system, each query the database
+        tried = [str(1000 + drawn // 9000**n % 9000) for n in range(4)]
+        taken = db.rows(query, *tried, place_id, person_id)
+        # At a place with 8,000 held, one person in three hundred has to share a code.
+        free = set(tried).difference(code for code, holder in taken if holder == person_id or tries < 12)
+        if free:
+            return free.pop()
+    raise AssertionError("unreachable")
 
 
 # --- ending -----------------------------------------------------------------------------------------------------------

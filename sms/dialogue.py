@@ -15,7 +15,6 @@ from circular import (
     callbacks,
     catalog,
     clock,
-    db,
     gifts,
     i18n,
     people,
