@@ -643,7 +643,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
         )
         sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None, minimum)
-        now = db.to_ms(clock.now())
+        now = clock.now_ms()
         found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
         if found:
             return _facts(found)[0]
@@ -687,7 +687,7 @@ def _statement(
     columns: str, match: search.Match, query: Query, after: int | None, minimum: int
 ) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
@@ -733,7 +733,7 @@ def get(code: str, actor: Actor | None = None) -> dict[str, Any]:
 
 
 def _get(code: str) -> dict[str, Any] | None:
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     found = db.dicts(
         f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} WHERE l.code = ?", now, now, code
     )
@@ -742,12 +742,12 @@ def _get(code: str) -> dict[str, Any] | None:
 
 def free(listing_id: int) -> int:
     """Thousandths of a listing that nobody has reserved: for those who wait first, then for anybody."""
-    return int(db.value(f"SELECT {FREE} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id) or 0)
+    return int(db.value(f"SELECT {FREE} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id) or 0)
 
 
 def offered_to(listing_id: int, person_id: int) -> int:
     """Thousandths of a listing that are offered at this moment to a person who waited: nobody else can have them."""
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     offered = db.value(
         "SELECT quantity FROM waiting WHERE listing_id = ? AND person_id = ? AND state = 'offered' "
         "AND offer_expires_at > ?",
@@ -998,7 +998,7 @@ def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) ->
     elif code is not None and code_in_use(code):
         errors.add("code", "code_taken")
     errors.refuse()
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     terms = _terms(clean)
     row = {
         **clean,
@@ -1129,7 +1129,7 @@ def _write_index(changes: list[_Change]) -> None:
     search.note_words(list(strange))
     fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
     if fresh:
-        rows, now = ", ".join(["(?, ?)"] * len(fresh)), db.to_ms(clock.now())
+        rows, now = ", ".join(["(?, ?)"] * len(fresh)), clock.now_ms()
         params = (param for listing_id in fresh for param in (listing_id, now))
         db.run(f"INSERT INTO fresh_listing (listing_id, published_at) VALUES {rows} ON CONFLICT DO NOTHING", *params)
 
@@ -1209,7 +1209,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     errors.refuse()
     _gate(after)
     terms = _terms(after)
-    changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": db.to_ms(clock.now())}
+    changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": clock.now_ms()}
     assignments = ", ".join(f"{name} = ?" for name in changes)
     old = (stored["title_terms"], stored["terms"])
     db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
@@ -1219,9 +1219,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
 def _promised(listing_id: int) -> int:
     """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
     offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
-    return int(
-        db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id)
-    )
+    return int(db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id))
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:

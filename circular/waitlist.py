@@ -126,6 +126,12 @@ def mine(person_id: int, limit: int = MOST_WAITS) -> list[dict[str, Any]]:
     return _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id LIMIT ?", person_id, limit)
 
 
+def is_offered(person_id: int) -> bool:
+    """True while a person may take something that they were offered."""
+    live = "SELECT 1 FROM waiting WHERE person_id = ? AND state = 'offered' AND offer_expires_at > ? LIMIT 1"
+    return db.value(live, person_id, _now()) is not None
+
+
 def offer_of(person_id: int) -> dict[str, Any] | None:
     """What a person was offered last and may still take; None when nothing is offered to them."""
     live = "w.person_id = ? AND w.state = 'offered' AND w.offer_expires_at > ? ORDER BY w.offered_at DESC, w.id DESC LIMIT 1"
@@ -362,7 +368,7 @@ def forget(days: int) -> int:
 
 
 def _now() -> int:
-    return db.to_ms(clock.now())
+    return clock.now_ms()
 
 
 reservations.on_change.append(_follow)

@@ -15,7 +15,6 @@ from circular import (
     callbacks,
     catalog,
     clock,
-    db,
     gifts,
     i18n,
     kits,
@@ -61,9 +60,9 @@ def context_of(turn: Turn, state: State) -> str:
         known = None
     if known:
         return known
-    if waitlist.offer_of(turn.person_id):  # which OUI and NON answer
+    if waitlist.is_offered(turn.person_id):  # which OUI and NON answer
         return "after_question_yes_no"
-    return "has_reservation" if reservations.mine(turn.person_id, 1) else "none"
+    return "has_reservation" if reservations.holds_any(turn.person_id) else "none"
 
 
 def converse(turn: Turn, state: State, command: Command) -> Said:
@@ -109,7 +108,7 @@ def _thing(turn: Turn, code: str) -> dict[str, Any]:
     try:
         found = catalog.get(code)
         available = found["available"] + catalog.offered_to(found["id"], turn.person_id)
-        return {**found, "available": available, "now": db.to_ms(clock.now())}
+        return {**found, "available": available, "now": clock.now_ms()}
     except Refusal as refusal:
         if refusal.code != "no_such_listing":
             raise
