@@ -135,8 +135,9 @@ def test_what_must_be_taken_is_taken(town: Town) -> None:
 def test_projects_that_can_be_built(town: Town, client: FlaskClient) -> None:
     """`buildable` tells them apart, page by page."""
     pallets(town, 3)
-    ready = [project(("bois-palette", n, "piece"), title=f"Banc {n}") for n in (1, 2, 3)]
-    not_ready = project(("bois-palette", 4, "piece"), title="Banc 4")
+    ready = [project(("bois-palette", n, "piece"), title=f"Banc {name}")
+             for n, name in ((1, "haut"), (2, "bas"), (3, "rond"))]  # fmt: skip
+    not_ready = project(("bois-palette", 4, "piece"), title="Banc long")
     project(title="Rien")
 
     first = client.get(f"{PROJECTS}?buildable=true&limit=2").json
@@ -145,7 +146,7 @@ def test_projects_that_can_be_built(town: Town, client: FlaskClient) -> None:
     assert [one["code"] for one in first["items"] + second["items"]] == ready
     assert second["next"] is None
     assert not_ready in [one["code"] for one in client.get(f"{PROJECTS}?buildable=false").json["items"]]
-    assert [one["code"] for one in client.get(f"{PROJECTS}?buildable=true&q=banc+2").json["items"]] == [ready[1]]
+    assert [one["code"] for one in client.get(f"{PROJECTS}?buildable=true&q=banc+bas").json["items"]] == [ready[1]]
     problem(client.get(f"{PROJECTS}?buildable=perhaps"), 422, "invalid")
 
 

@@ -94,20 +94,13 @@ def test_race_of_kits_for_the_last_unit(town: Town, database_url: str, units: in
 
 
 CHILD = """
-import os, signal, sys
+import sys
+from tests.fatal import die_before
 from circular import db, kits, settings
 from circular.people import Actor
 settings.use(settings.load({"DATABASE_URL": sys.argv[1]}))
 db.open_database(sys.argv[1]); db.connect()
-left = int(sys.argv[2])
-real = type(db.database.obj).execute_sql
-def execute_sql(self, *args, **kwargs):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return real(self, *args, **kwargs)
-type(db.database.obj).execute_sql = execute_sql
+die_before(int(sys.argv[2]))
 kits.reserve(Actor(int(sys.argv[3]), "resident", "sms"), int(sys.argv[3]), sys.argv[4], "kill:" + sys.argv[5])
 """
 
