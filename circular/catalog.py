@@ -90,6 +90,9 @@ class Listing(db.Table):
     available_from = BigIntegerField(null=True)
     available_until = BigIntegerField(null=True)
     opening_hours = TextField()
+    builder_min_quantity = BigIntegerField(null=True)
+    resident_share = IntegerField(default=0)  # percent kept for residents
+    resident_share_until = BigIntegerField(null=True)  # None: until `available_from`, if there is one
     lang = TextField()
     status = TextField()
     title_terms = TextField()
@@ -130,9 +133,10 @@ COLUMNS = (
     "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
-    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.version, l.revision, l.created_at, "
-    "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
-    "p.opening_hours AS place_hours, s.code AS site"
+    "l.available_from, l.available_until, l.opening_hours, l.builder_min_quantity, l.resident_share, "
+    "l.resident_share_until, l.lang, l.status, l.version, l.revision, l.created_at, "
+    "l.updated_at, l.place_id, p.code AS place, p.phone AS place_phone, "
+    f"{places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, s.code AS site"
 )
 JOINS = "JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id"
 
@@ -205,6 +209,12 @@ def categories() -> list[dict[str, Any]]:
 def category_exists(code: str) -> bool:
     """True when `code` is a category."""
     return _category(code) is not None
+
+
+def below(code: str) -> list[str]:
+    """A category and all that are below it."""
+    token = search.facet("c", code)
+    return [other for other, facts in _categories().items() if token in facts.terms.split()]
 
 
 class _CategoryFacts(NamedTuple):
@@ -454,7 +464,7 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
 
 
 def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
-    units, facets = wish.units, [search.has(token, "terms") for token in _facets(query)]
+    units, facets = wish.units, [search.has(token) for token in _facets(query)]
     minimum, looked_at, near = query.min_quantity, 0, query.near
     sizes: tuple[tuple[int, ...], ...] = ()
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
@@ -468,7 +478,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
         else:
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
     if wish.sizes:
-        fitting = [search.all_of(search.has(search.size(mm), "terms") for mm in one) for one in wish.sizes]
+        fitting = [search.all_of(search.has(search.size(mm)) for mm in one) for one in wish.sizes]
         if "size" in left_out:
             sizes = wish.sizes
         else:
@@ -476,7 +486,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
     if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
         minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
         if wish.amount.unit:
-            facets.append(search.has(search.facet("u", wish.amount.unit), "terms"))
+            facets.append(search.has(search.facet("u", wish.amount.unit)))
             sizes = ()
     broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
     return _Asked(query, units, search.all_of(facets) if facets else "", minimum, looked_at, near, sizes, broad, tree)
@@ -606,7 +616,7 @@ def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str
 
 def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
     """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
-    facets = [search.has(token, "terms") for token in _facets(query)]
+    facets = [search.has(token) for token in _facets(query)]
     for expression in wishes.instead(wish):
         asked = _Asked(
             query, (), search.all_of([*facets, expression]), query.min_quantity, 0, query.near, (), False, tree
@@ -653,7 +663,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
         )
         sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None, minimum)
-        now = db.to_ms(clock.now())
+        now = clock.now_ms()
         found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
         if found:
             return _facts(found)[0]
@@ -697,7 +707,7 @@ def _statement(
     columns: str, match: search.Match, query: Query, after: int | None, minimum: int
 ) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
@@ -743,7 +753,7 @@ def get(code: str, actor: Actor | None = None) -> dict[str, Any]:
 
 
 def _get(code: str) -> dict[str, Any] | None:
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     found = db.dicts(
         f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} WHERE l.code = ?", now, now, code
     )
@@ -752,18 +762,44 @@ def _get(code: str) -> dict[str, Any] | None:
 
 def free(listing_id: int) -> int:
     """Thousandths of a listing that nobody has reserved: for those who wait first, then for anybody."""
-    return int(db.value(f"SELECT {FREE} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id) or 0)
+    return int(db.value(f"SELECT {FREE} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id) or 0)
 
 
 def offered_to(listing_id: int, person_id: int) -> int:
     """Thousandths of a listing that are offered at this moment to a person who waited: nobody else can have them."""
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     offered = db.value(
         "SELECT quantity FROM waiting WHERE listing_id = ? AND person_id = ? AND state = 'offered' "
         "AND offer_expires_at > ?",
         listing_id, person_id, now,
     )  # fmt: skip
     return 0 if offered is None else max(0, min(offered, free(listing_id)))
+
+
+def for_builders(listing: Mapping[str, Any]) -> tuple[int, int]:
+    """Thousandths of a listing that somebody who builds for a living must take at least, and may take at most.
+
+    Of all there was, what was picked up included, a share is kept for residents until its day. The most is what builders
+    may still have of the rest, also while somebody else holds it.
+    """
+    minimum = max(listing["min_quantity"], listing["builder_min_quantity"] or 0)
+    now = db.to_ms(clock.now())
+    until = listing["resident_share_until"] or listing["available_from"]
+    if not listing["resident_share"] or (until is not None and until <= now):
+        return minimum, int(listing["quantity"])
+    by_builders = "EXISTS (SELECT 1 FROM token t WHERE t.person_id = r.person_id AND t.role = 'builder')"
+    collected, theirs = db.row(
+        f"SELECT COALESCE(SUM(r.picked_quantity), 0), COALESCE(SUM(CASE WHEN {by_builders} THEN r.picked_quantity END), 0) "
+        "FROM reservation r WHERE r.listing_id = ? AND r.picked_quantity > 0",
+        listing["id"],
+    ) or (0, 0)
+    held = db.value(
+        f"SELECT COALESCE(SUM(r.quantity), 0) FROM reservation r WHERE r.listing_id = ? AND {LIVE} AND {by_builders}",
+        listing["id"], now,
+    )  # fmt: skip
+    kept = -(-(listing["quantity"] + int(collected)) * listing["resident_share"] // 100)
+    most = listing["quantity"] + int(collected) - kept - int(theirs) - int(held)
+    return minimum, max(0, most)
 
 
 def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
@@ -817,6 +853,9 @@ def check(values: Mapping[str, Any], *, partial: bool = False, unit: str = "") -
     fields.text("currency", 3, default="EUR")
     if not re.fullmatch(r"[A-Za-z]{3}", fields.clean.get("currency", "EUR")):
         fields.errors.add("currency", "currency")
+    fields.milli("builder_min_quantity", whole=whole, default=None)
+    fields.whole("resident_share", most=100, default=0)
+    fields.moment("resident_share_until", timezone, end_of_day=True)
     _check_hazards(fields)
     _check_dimensions(fields)
     _check_mass(fields)
@@ -921,6 +960,8 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
     external_id = _check_external_id(values)
     if not actor.works_at(clean["place_id"]):
         raise Refusal("not_your_place", place=values.get("place"))
+    if clean["available_from"] is None:
+        clean["available_from"] = _day_of_site(clean["site_id"])
     with db.transaction():
         query = "SELECT 1 FROM listing WHERE place_id = ? AND external_id = ?"
         if external_id and db.value(query, clean["place_id"], external_id):
@@ -928,6 +969,16 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
             errors.add("external_id", "code_taken")
             errors.refuse()
         return _must(_insert(clean, None, external_id))
+
+
+def _site_has_day(site_id: int) -> bool:
+    return db.value("SELECT available_from FROM site WHERE id = ?", site_id) is not None
+
+
+def _day_of_site(site_id: int | None) -> int | None:
+    """When the materials of a site can be fetched, while that is to come."""
+    found: int | None = db.value("SELECT available_from FROM site WHERE id = ?", site_id) if site_id else None
+    return found if found is not None and found > db.to_ms(clock.now()) else None
 
 
 def propose(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -947,8 +998,8 @@ def scrap(code: str, title: str) -> None:
 def _check_smallest(listing: Mapping[str, Any], errors: FieldErrors) -> None:
     """Minimum and step must suit the unit, and the minimum the quantity that there is."""
     whole = listing["unit"] in WHOLE_UNITS
-    for name in ("min_quantity", "step_quantity"):
-        if whole and listing[name] % MILLI:
+    for name in ("min_quantity", "step_quantity", "builder_min_quantity"):
+        if whole and (listing[name] or 0) % MILLI:
             errors.add(name, "whole_number")
     if listing["min_quantity"] > listing["quantity"] and listing["status"] != "withdrawn":
         errors.add("min_quantity", "too_big", limit=amount(listing["quantity"]))
@@ -972,7 +1023,7 @@ def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) ->
     elif code is not None and code_in_use(code):
         errors.add("code", "code_taken")
     errors.refuse()
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     terms = _terms(clean)
     row = {
         **clean,
@@ -1190,7 +1241,7 @@ def _write_index(changes: list[_Change]) -> None:
     search.note_words(list(strange))
     fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
     if fresh:
-        rows, now = ", ".join(["(?, ?)"] * len(fresh)), db.to_ms(clock.now())
+        rows, now = ", ".join(["(?, ?)"] * len(fresh)), clock.now_ms()
         params = (param for listing_id in fresh for param in (listing_id, now))
         db.run(f"INSERT INTO fresh_listing (listing_id, published_at) VALUES {rows} ON CONFLICT DO NOTHING", *params)
 
@@ -1265,12 +1316,12 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
         f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]
     ):
         errors.add("unit", "fixed_while_reserved")
-    if {"unit", "min_quantity", "step_quantity"} & set(clean):
+    if {"unit", "min_quantity", "step_quantity", "builder_min_quantity"} & set(clean):
         _check_smallest(after, errors)
     errors.refuse()
     _gate(after)
     terms = _terms(after)
-    changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": db.to_ms(clock.now())}
+    changes = {**clean, "title_terms": terms[0], "terms": terms[1], "updated_at": clock.now_ms()}
     assignments = ", ".join(f"{name} = ?" for name in changes)
     old = (stored["title_terms"], stored["terms"])
     db.run(f"UPDATE listing SET revision = revision + 1, {assignments} WHERE id = ?", *changes.values(), found["id"])
@@ -1280,9 +1331,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
 def _promised(listing_id: int) -> int:
     """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
     offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
-    return int(
-        db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", db.to_ms(clock.now()), listing_id)
-    )
+    return int(db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id))
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
@@ -1337,6 +1386,45 @@ def _index_anew(listing: Mapping[str, Any]) -> None:
         _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
 
 
+def of_site(site_id: int, after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """The published listings of a site, oldest first."""
+    now = db.to_ms(clock.now())
+    query = (
+        f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} "
+        "WHERE l.site_id = ? AND l.status = 'published' AND l.id > ? ORDER BY l.id LIMIT ?"
+    )
+    return _facts(db.dicts(query, now, now, site_id, after, limit))
+
+
+def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tuple[dict[str, Any], int | None]]:
+    """Give a site's new day to its listings that have the old one or are not there yet; each, with what it had.
+
+    What comes down so many days after the site's day still does. One whose time would be over before then has as long as
+    it had. Inside a transaction; takes their locks by id.
+    """
+    now = db.to_ms(clock.now())
+    moved = []
+    for (listing_id,) in db.rows("SELECT id FROM listing WHERE site_id = ? ORDER BY id", site_id):
+        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
+        code, had, until, status = db.row(
+            "SELECT code, available_from, available_until, status FROM listing WHERE id = ?", listing_id
+        ) or ("", None, None, "")
+        if status == "withdrawn" or had is None or (had != before and had <= now):
+            continue
+        behind = 0 if before is None else max(0, had - before)  # what comes down later keeps its distance
+        new = had if day is None and behind else None if day is None else day + behind
+        if new == had:
+            continue
+        longer = new - had if until is not None and new is not None and until < new else 0
+        db.run(
+            "UPDATE listing SET available_from = ?, available_until = available_until + ?, revision = revision + 1, "
+            "updated_at = ? WHERE id = ?",
+            new, longer, now, listing_id,
+        )  # fmt: skip
+        moved.append((_must(code), had))
+    return moved
+
+
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
     """Take a listing off the catalogue, by the staff of its place: the listing, or None when it was off already.
 
@@ -1375,6 +1463,11 @@ def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: 
         raise Refusal("not_your_place", place=values.get("place"))
     if clean["quantity"] == found["imported_quantity"]:
         del clean["quantity"]
+    for name in ("builder_min_quantity", "resident_share", "resident_share_until"):
+        if name not in values:  # a file without these columns says nothing about them
+            del clean[name]
+    if clean["site_id"] and clean["site_id"] == found["site_id"] and _site_has_day(clean["site_id"]):
+        del clean["available_from"]  # the site's day moves it, and those whom it concerns are told
     if found["status"] == "withdrawn" or all(found[name] == value for name, value in clean.items()):
         return "unchanged"
     if "quantity" in clean:

@@ -1,5 +1,6 @@
 """The only clock. Times are aware UTC datetimes inside; local wall time is for opening hours and for reading aloud."""
 
+import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,11 @@ def now() -> datetime:
     """The present moment, UTC, to the millisecond (what the database keeps)."""
     moment = datetime.now(UTC)
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def now_ms() -> int:
+    """The present moment in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
 
 
 def local(moment: datetime, timezone: str) -> datetime:

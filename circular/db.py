@@ -20,12 +20,14 @@ import functools
 import hashlib
 import os
 import pathlib
+import sqlite3
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any, TypeVar
 
+import peewee
 from peewee import (
     BigIntegerField,
     Database,
@@ -95,7 +97,7 @@ def open_database(url: str) -> Database:
             timeout=PATIENCE,
             lock_type="IMMEDIATE",
             autoconnect=False,
-            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -4096},
+            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -2048},
         )
     else:
         opened = PostgresqlDatabase(url, autoconnect=False, prefer_psycopg3=True, options="-c timezone=UTC")
@@ -161,20 +163,12 @@ def refusal_for(error: BaseException | None) -> Refusal | None:
 @contextlib.contextmanager
 def transaction() -> Iterator[None]:
     """All or nothing; inside another one, a savepoint. Takes the writers' turn first (see the module)."""
-    if database.in_transaction():
-        with _savepoint():
-            yield
-    else:
+    if not database.in_transaction():
         with _writers_turn(), database.atomic():
             yield
-
-
-@contextlib.contextmanager
-def _savepoint() -> Iterator[None]:
-    """A part of the running transaction, all or nothing. The innermost of one name is meant, so one name will do.
-
-    peewee makes up a name each time, and the engine compiles each: 42 µs a savepoint against 12.
-    """
+        return
+    # The innermost savepoint of one name is meant, so one name will do. peewee makes up a name each time, and the engine
+    # compiles each: 42 µs a savepoint against 12.
     run("SAVEPOINT part")
     try:
         yield
@@ -304,8 +298,8 @@ class ProcessLock:
 
 # --- statements -------------------------------------------------------------------------------------------------------
 @functools.lru_cache(maxsize=512)
-def _native(statement: str, sqlite: bool) -> str:
-    return statement if sqlite else statement.replace("?", "%s")
+def _native(statement: str) -> str:
+    return statement.replace("?", "%s")
 
 
 def _storable(params: tuple[object, ...]) -> tuple[object, ...]:
@@ -313,39 +307,51 @@ def _storable(params: tuple[object, ...]) -> tuple[object, ...]:
 
     What is kept was cleaned before (`text.clean`); this is for what people look up: no code or key holds either.
     """
-    for param in params:  # a loop: half the time of any(), and some statements have thousands of them
-        if type(param) is str and (not param.isascii() or "\0" in param):
-            return tuple([
-                one.replace("\0", "").encode("utf-8", "ignore").decode() if isinstance(one, str) else one
-                for one in params
-            ])  # fmt: skip
+    for place, param in enumerate(params):
+        if type(param) is str and ("\0" in param or not param.isascii()):
+            clean = param.replace("\0", "").encode("utf-8", "ignore").decode()
+            if clean != param:
+                return _storable((*params[:place], clean, *params[place + 1 :]))
     return params
+
+
+def _execute(statement: str, params: tuple[object, ...]) -> Any:
+    """The cursor of one statement. On SQLite peewee is asked for its connection and the names of its errors alone: through
+    it a statement takes 1.5 µs longer, and a reservation by SMS is thirty of them.
+    """
+    opened = database.obj
+    if not isinstance(opened, SqliteDatabase):
+        return opened.execute_sql(_native(statement), _storable(params))
+    try:
+        return opened.cursor().execute(statement, _storable(params))  # type: ignore[no-untyped-call]
+    except sqlite3.Error as error:
+        raise getattr(peewee, type(error).__name__)(*error.args) from error
 
 
 def run(statement: str, *params: object) -> int:
     """Execute one statement (`?` marks a parameter); the number of rows that it touched."""
-    return int(database.execute_sql(_native(statement, is_sqlite()), _storable(params)).rowcount)
+    return int(_execute(statement, params).rowcount)
 
 
 def rows(statement: str, *params: object) -> list[tuple[Any, ...]]:
     """Every row of a query, as tuples."""
-    return database.execute_sql(_native(statement, is_sqlite()), _storable(params)).fetchall()  # type: ignore[no-any-return]
+    return _execute(statement, params).fetchall()  # type: ignore[no-any-return]
 
 
 def row(statement: str, *params: object) -> tuple[Any, ...] | None:
     """The first row of a query, or None."""
-    return database.execute_sql(_native(statement, is_sqlite()), _storable(params)).fetchone()  # type: ignore[no-any-return]
+    return _execute(statement, params).fetchone()  # type: ignore[no-any-return]
 
 
 def value(statement: str, *params: object) -> Any:
     """The first column of the first row, or None."""
-    found = row(statement, *params)
+    found = _execute(statement, params).fetchone()
     return None if found is None else found[0]
 
 
 def dicts(statement: str, *params: object) -> list[dict[str, Any]]:
     """Every row of a query, as dicts by column name."""
-    cursor = database.execute_sql(_native(statement, is_sqlite()), _storable(params))
+    cursor = _execute(statement, params)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, values, strict=True)) for values in cursor.fetchall()]
 

@@ -21,7 +21,7 @@ class Tally(db.Table):
 
 def count(name: str, seconds: int) -> int:
     """Note one event and return how many there were in the running window of `seconds`. Call inside a transaction."""
-    start = db.to_ms(clock.now()) // 1000 // seconds * seconds
+    start = clock.now_ms() // 1000 // seconds * seconds
     return int(
         db.value(
             "INSERT INTO tally (name, window_start, count) VALUES (?, ?, 1) ON CONFLICT (name, window_start) "
@@ -34,7 +34,7 @@ def count(name: str, seconds: int) -> int:
 
 def seen(name: str, seconds: int) -> int:
     """How many events there were in the running window, without noting one."""
-    start = db.to_ms(clock.now()) // 1000 // seconds * seconds
+    start = clock.now_ms() // 1000 // seconds * seconds
     return int(db.value("SELECT count FROM tally WHERE name = ? AND window_start = ?", name, start) or 0)
 
 
@@ -46,9 +46,9 @@ def take(name: str, limit: int, seconds: int) -> None:
 
 def remaining(seconds: int) -> int:
     """Seconds until the running window of `seconds` ends."""
-    return seconds - db.to_ms(clock.now()) // 1000 % seconds
+    return seconds - clock.now_ms() // 1000 % seconds
 
 
 def forget(before_seconds: int = 86_400) -> int:
     """Drop the counters older than `before_seconds`; how many went."""
-    return db.run("DELETE FROM tally WHERE window_start < ?", db.to_ms(clock.now()) // 1000 - before_seconds)
+    return db.run("DELETE FROM tally WHERE window_start < ?", clock.now_ms() // 1000 - before_seconds)

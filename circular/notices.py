@@ -36,7 +36,7 @@ def tell(person_id: int, kind: str, **facts: object) -> None:
         person_id,
         kind,
         json.dumps(facts),
-        db.to_ms(clock.now()),
+        clock.now_ms(),
     )
 
 
@@ -51,7 +51,7 @@ def untold(limit: int) -> list[Untold]:
 
 def mark_told(notice_id: int) -> None:
     """A door has taken charge of this notice."""
-    db.run("UPDATE notice SET told_at = ? WHERE id = ?", db.to_ms(clock.now()), notice_id)
+    db.run("UPDATE notice SET told_at = ? WHERE id = ?", clock.now_ms(), notice_id)
 
 
 def erase(person_id: int) -> None:
@@ -61,4 +61,4 @@ def erase(person_id: int) -> None:
 
 def forget(days: int) -> int:
     """Drop what was told more than `days` ago; how many went. Inside a transaction."""
-    return db.run("DELETE FROM notice WHERE told_at < ?", db.to_ms(clock.now()) - days * 86_400_000)
+    return db.run("DELETE FROM notice WHERE told_at < ?", clock.now_ms() - days * 86_400_000)

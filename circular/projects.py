@@ -58,6 +58,11 @@ def get(code: str) -> dict[str, Any]:
     return _with_needs(found)[0]
 
 
+def exists(code: str) -> bool:
+    """True when `code` is a project's."""
+    return db.value("SELECT 1 FROM project WHERE code = ?", code) is not None
+
+
 def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
     """Projects by age, from the one after id `after`; with words, those whose title or description holds them all."""
     wanted = wishes.tokens(wishes.read(q))

@@ -275,12 +275,6 @@ def matching(expression: str, newest: int = 0, below: int = 2**62) -> Match:
         some = "SELECT rowid FROM listing_search WHERE listing_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
         source = f"({some}) f CROSS JOIN listing l ON l.id = f.rowid"
         return Match(source, "l.status = 'published'", (expression, below, newest), "f.rowid")
-    if newest:
-        some = (
-            "SELECT id FROM listing WHERE tsv @@ to_tsquery('simple', ?) AND id < ? AND status = 'published' "
-            "ORDER BY id DESC LIMIT ?"
-        )
-        return Match(f"({some}) f JOIN listing l ON l.id = f.id", "TRUE", (expression, below, newest), "l.id")
     if db.is_sqlite():
         return Match(
             "listing_search f CROSS JOIN listing l ON l.id = f.rowid",
@@ -288,14 +282,26 @@ def matching(expression: str, newest: int = 0, below: int = 2**62) -> Match:
             (expression,),
             "f.rowid",
         )
-    return Match("listing l", "l.tsv @@ to_tsquery('simple', ?) AND l.status = 'published'", (expression,), "l.id")
+    # Written into the statement, since one plan suits no two searches: a rare word is looked up and sorted, a frequent one
+    # is met on the way down the newest (1.2 ms; 10 at 30,000 listings by a plan made for any). Tokens are letters and digits.
+    assert not _UNSAFE.search(expression), expression
+    asked = "tsv @@ to_tsquery('simple', '" + expression.replace("'", "''") + "')"
+    if newest:
+        some = f"SELECT id FROM listing WHERE {asked} AND id < ? AND status = 'published' ORDER BY id DESC LIMIT ?"
+        return Match(f"({some}) f JOIN listing l ON l.id = f.id", "TRUE", (below, newest), "l.id")
+    return Match("listing l", f"l.{asked} AND l.status = 'published'", (), "l.id")
+
+
+_UNSAFE = re.compile(r"[^\w'&|!():A ]|_")
 
 
 def has(token: str, where: str = "") -> str:
-    """Listings with a token: anywhere, in the `title`, or in the other `terms`. Tokens are letters and digits alone."""
+    """Listings with a token: anywhere, or in the `title`. Tokens are letters and digits alone. Those of facets, sizes and
+    of what a listing is stand in one place only: PostgreSQL's index knows no places, and reads each listing to see.
+    """
     if db.is_sqlite():
-        return f'{where}_terms : "{token}"' if where == "title" else f'{where} : "{token}"' if where else f'"{token}"'
-    return f"'{token}'" + ({"title": ":A", "terms": ":B"}[where] if where else "")
+        return f'title_terms : "{token}"' if where else f'"{token}"'
+    return f"'{token}':A" if where else f"'{token}'"
 
 
 def all_of(expressions: Iterable[str]) -> str:

@@ -126,6 +126,12 @@ def mine(person_id: int, limit: int = MOST_WAITS) -> list[dict[str, Any]]:
     return _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id LIMIT ?", person_id, limit)
 
 
+def is_offered(person_id: int) -> bool:
+    """True while a person may take something that they were offered."""
+    live = "SELECT 1 FROM waiting WHERE person_id = ? AND state = 'offered' AND offer_expires_at > ? LIMIT 1"
+    return db.value(live, person_id, _now()) is not None
+
+
 def offer_of(person_id: int) -> dict[str, Any] | None:
     """What a person was offered last and may still take; None when nothing is offered to them."""
     live = "w.person_id = ? AND w.state = 'offered' AND w.offer_expires_at > ? ORDER BY w.offered_at DESC, w.id DESC LIMIT 1"
@@ -139,7 +145,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents").
     """
     with db.transaction():
         catalog.lock(code)
@@ -149,6 +155,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
         listing = catalog.get(code)
         reservations.check_reservable(listing)
         wanted = reservations.check_quantity(listing, quantity)
+        reservations.check_shares(listing, wanted, person_id)
         waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
         if waiting:
             return waiting[0]
@@ -269,6 +276,14 @@ def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
     _serve(listing_id, db.value("SELECT code FROM listing WHERE id = ?", listing_id))
 
 
+def _tell_moved(listing: Mapping[str, Any]) -> None:
+    """The day from which a listing is there has changed: those who wait for it keep their rank (`reservations.on_move`)."""
+    queue = f"SELECT w.person_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
+    for (person_id,) in db.rows(queue, listing["id"]):
+        day = listing["available_from"] or _now()
+        notices.tell(person_id, "wait_moved", title=listing["title"], available_from=day)
+
+
 def _serve(listing_id: int, code: str) -> None:
     """Offer what is free to the first in the queue for whom it is enough, unless an offer is open.
 
@@ -353,7 +368,8 @@ def forget(days: int) -> int:
 
 
 def _now() -> int:
-    return db.to_ms(clock.now())
+    return clock.now_ms()
 
 
 reservations.on_change.append(_follow)
+reservations.on_move.append(_tell_moved)

@@ -55,7 +55,8 @@ class Unit(NamedTuple):
 
     def within(self, where: str = "", among: int = 1) -> str:
         """Listings that mention it; when it is one of several things, within a longer term will do."""
-        said = [has(token, where) for token in (*self.tokens, *(self.inner if among > 1 else ()))]
+        said = [has(token, where) for token in self.tokens]
+        said += [has(token) for token in self.inner] if among > 1 else []
         if self.parts:
             said.append(all_of(part.within(where, len(self.parts)) for part in self.parts))
         return any_of(said)
@@ -146,6 +147,7 @@ class Known(NamedTuple):
     means: Mapping[str, tuple[str, ...]]
     said: Mapping[int, tuple[str, ...]]
     spots: Mapping[str, Spot]
+    stamp: tuple[tuple[str, int], ...]  # the counters that it was read at
     behind: bool  # some listings are indexed by an earlier vocabulary: their words still count
 
 
@@ -155,7 +157,7 @@ def _knowledge(counters: Mapping[str, int]) -> Known:
     database = id(db.database.obj)
     said = _read_said(*versions, database) if means else {}
     spots = _read_spots(counters.get(places.NAMES), database)
-    return Known(lexicon, means, said, spots, bool(counters.get(search.REINDEX)))
+    return Known(lexicon, means, said, spots, tuple(counters.items()), bool(counters.get(search.REINDEX)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -358,19 +360,19 @@ class _Spelling(NamedTuple):
 
 
 def _spelt(items: list[_Item], known: Known) -> _Spelling:
-    lexicon = known.lexicon
     right = _right(items, known)
     if all(right):
         return _Spelling(items)
-    items, right = _joined(items, right, lexicon)
+    items, right = _joined(items, right, known.lexicon)
     done: list[_Item] = []
     corrected, ignored = [], []
     understood, guessed = [], []
     for at, (item, is_right) in enumerate(zip(items, right, strict=True)):
-        guess = None if is_right else _closest(at, [one.text for one in items], lexicon, known.spots)
-        if guess and not guess.sure and not guess.known:
-            guess = None
-        said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
+        guess = None
+        if not is_right:
+            texts = tuple(one.text for one in items)
+            guess = _guessed(at, texts, known.stamp, bool(known.spots), id(db.database.obj))
+        said = guess.said if guess else item.typed
         guessed.append(said)
         if guess and guess.sure:
             done += [_Item("word", word, word, guess_of=item.text) for word in guess.words]
@@ -429,6 +431,19 @@ class Guess(NamedTuple):
     words: tuple[str, ...]
     sure: bool
     known: bool = True  # some listing has it
+    said: str = ""  # as people write it
+
+
+@functools.lru_cache(maxsize=256)
+def _guessed(
+    at: int, texts: tuple[str, ...], stamp: tuple[tuple[str, int], ...], with_places: bool, _database: int
+) -> Guess | None:
+    """The guess at a word, kept until some counter says (`stamp`) that a listing was added or a word was given a meaning."""
+    known = _knowledge(dict(stamp))
+    guess = _closest(at, list(texts), known.lexicon, known.spots if with_places else {})
+    if guess is None or not (guess.sure or guess.known):
+        return None
+    return guess._replace(said=" ".join(_shown(word, known.lexicon) for word in guess.words))
 
 
 def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Spot]) -> Guess | None:
@@ -545,9 +560,9 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
     things = tuple(unit for unit in units if unit.is_thing) or units
     titled = all_of(unit.within("title", len(things)) for unit in things)
     nested = [anywhere(units), titled]
-    heads = [has(head, "title") for unit in things for head in unit.every_head()]
+    heads = [has(head, "" if head[:2] == "xh" else "title") for unit in things for head in unit.every_head()]
     if heads:  # what is a thing names it
-        single = len(things) == 1 and not things[0].parts and not things[0].guessed
+        single = len(things) == 1 and not things[0].parts
         nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
     exact = [unit.within() for unit in units if unit not in things]
     for unit in things:
@@ -580,10 +595,10 @@ def instead(wish: Wish) -> Iterator[str]:
     for concept in concepts:
         for above in lexicon.above[concept]:
             if lexicon.categories[above]:
-                yield has(lexicon.head[above], "title")
+                yield has(lexicon.head[above])
     for concept in concepts:
         for category in lexicon.categories[concept]:
-            yield has(search.facet("c", category), "terms")
+            yield has(search.facet("c", category))
 
 
 def tokens(wish: Wish) -> list[str]:

@@ -280,7 +280,7 @@ def _details(state: State, args: dict[str, Any]) -> Step:
     code = str(args["code"])
     thing = yield Call("thing", {"code": code})
     if "needs" in thing:
-        return _project_said(state, thing)
+        return _project_said(state, thing, code)
     facts: dict[str, Value] = {
         "code": code,
         "title": thing["title"],
@@ -330,11 +330,15 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         if refusal.code != "sold_out":
             raise
         return _too_few(state, code, refusal)
+    if "project" in made:
+        return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(Screen(reserved_key(made), reservation_facts(made)))
 
 
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
+    if "count" in made:
+        return "kit_reserved_machine" if made.get("machine") else "kit_reserved"
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
@@ -362,6 +366,8 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
         "day": Day(made["expires_at"]),
         "time": Time(made["expires_at"]),
         "from_day": Day(made.get("available_from") or 0),
+        "count": made.get("count", 1),
+        "machine": made.get("machine") or "",
     }
 
 
@@ -469,9 +475,17 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     if not found["items"]:
         key = f"{verb}_none" if words else "no_more"
         return Said(Screen(key, {"words": words.upper()}), opened(state))
+    if verb == "projects" and words and len(found["items"]) == 1 and not args.get("cursor"):
+        return (yield from _details(state, {"code": found["items"][0]["code"]}))
     rows = tuple(
         Row(
-            {"n": n, "title": one["title"], "code": one["code"], "place": one.get("place_name") or ""},
+            {
+                "n": n,
+                "title": one["title"],
+                "code": one["code"],
+                "place": one.get("place_name") or "",
+                "mark": Text("mark_ready" if one.get("buildable") else "mark_missing"),
+            },
             Command("details", {"code": one["code"]}),
         )
         for n, one in enumerate(found["items"], 1)
@@ -482,15 +496,26 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     return Said(Screen(verb if found["next"] else f"{verb}_end", {}, row_key, rows), after)
 
 
-def _project_said(state: State, project: Mapping[str, Any]) -> Said:
+def _project_said(state: State, project: Mapping[str, Any], code: str) -> Said:
+    """Whether it can be built today, and from where; else what is missing."""
     facts: dict[str, Value] = {
-        "code": project["code"],
+        "code": code,
         "title": project["title"],
         "needs": ", ".join(project["needs_said"]),
         "place": project["place_name"] or "",
         "difficulty": Text(f"difficulty_{project['difficulty']}"),
     }
-    return Said(Screen("project", facts), kept(state))
+    after = {**kept(state), "code": code}
+    if project["buildable"]:
+        options = (Option("do_reserve", Command("confirm_kit", {"code": code})),)
+        return Said(Screen("project_ready", facts, options=options), after)
+    return Said(Screen("project_missing" if project["needs"] else "project", facts), after)
+
+
+def _confirm_kit(_state: State, args: dict[str, Any]) -> Step:
+    project = yield Call("thing", {"code": args["code"]})
+    facts: dict[str, Value] = {"title": project["title"], "needs": ", ".join(project["needs_said"])}
+    return Said(Screen("kit_confirm", facts, options=(Option("do_yes", Command("reserve", {"code": args["code"]})),)))
 
 
 # --- alerts, gifts ----------------------------------------------------------------------------------------------------
@@ -626,6 +651,7 @@ HANDLERS: dict[str, Handler] = {
     "reserve": _reserve,
     "ask_quantity": _ask_quantity,
     "confirm": _confirm,
+    "confirm_kit": _confirm_kit,
     "mine": _mine,
     "cancel": _cancel,
     "confirm_cancel": _confirm_cancel,

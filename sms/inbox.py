@@ -20,7 +20,7 @@ GIVE_UP = 4  # times that handling a message may break before the person is told
 log = logging.getLogger(__name__)
 
 
-def handle_pending(limit: int = 16) -> int:
+def handle_pending(limit: int = 48) -> int:
     """Handle the oldest messages that wait, `limit` at most; how many.
 
     On SQLite they share one durable commit; on PostgreSQL each has its own, as workers that held many listings' locks
@@ -57,17 +57,18 @@ def _handle(message: messages.Pending) -> None:
     if not phone.startswith(chosen.sms_allowed_prefixes):
         messages.mark_inbound(message.id, "ignored", reason="prefix_not_allowed")
         return
-    person_id = people.ensure(phone)
-    language = people.language(person_id, chosen.default_locale)
+    person = people.meet(phone)
+    person_id, opted_out = person.id, person.opted_out_at is not None
+    language = person.language or person.shown_language or chosen.default_locale
     state = messages.state(person_id)
     turn = dialogue.Turn(person_id, f"sms:{message.gateway}:{message.external_id}")
     command = commands.parse(message.text, dialogue.context_of(turn, state))
-    if people.is_opted_out(person_id) and command.intent != "start":
+    if opted_out and command.intent != "start":
         messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
         return
     alias = people.alias(phone)  # not the person: who is erased and writes on has not written less
     received = limits.count(f"sms:{alias}", FLOOD_WINDOW)
-    back = command.intent == "start" and people.is_opted_out(person_id) and received <= 2 * FLOOD_LIMIT
+    back = command.intent == "start" and opted_out and received <= 2 * FLOOD_LIMIT
     freeing = command.intent == "stop" or back  # STOP is always obeyed; STOP and START in turn cost no endless replies
     if received > FLOOD_LIMIT and not freeing:
         if limits.count(f"flood:{alias}", FLOOD_WINDOW) == 1:
@@ -75,7 +76,7 @@ def _handle(message: messages.Pending) -> None:
             _reply(message, person_id, phone, replies.render("flood", language, minutes=str(minutes)), language)
         messages.mark_inbound(message.id, "ignored", reason="flooding", person_id=person_id, intent=command.intent)
         return
-    if command.language and not people.chosen_language(person_id):
+    if command.language and not person.language:
         language = command.language
     with i18n.use(language):
         said = dialogue.converse(turn, state, command)

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
 from circular import clock, db, limits, people, personal, settings
@@ -230,7 +230,7 @@ def state(person_id: int, hours: int = 24) -> dict[str, Any]:
     found = db.row("SELECT shown, updated_at FROM conversation WHERE person_id = ?", person_id)
     if found is None or found[1] < _now() - hours * 3_600_000:
         return {}
-    return dict(json.loads(found[0]))
+    return dict(orjson.loads(found[0]))
 
 
 def keep_state(person_id: int, what: dict[str, Any]) -> None:
@@ -239,7 +239,7 @@ def keep_state(person_id: int, what: dict[str, Any]) -> None:
         "INSERT INTO conversation (person_id, shown, updated_at) VALUES (?, ?, ?) ON CONFLICT (person_id) "
         "DO UPDATE SET shown = excluded.shown, updated_at = excluded.updated_at",
         person_id,
-        json.dumps(what),
+        orjson.dumps(what).decode(),
         _now(),
     )
 
@@ -780,4 +780,4 @@ def forget_old(days: int, limit: int = 500) -> int:
 
 
 def _now() -> int:
-    return db.to_ms(clock.now())
+    return clock.now_ms()

@@ -123,7 +123,9 @@ def _fill(template: str, facts: dict[str, str], most: int) -> str:
     for least in _LEAST:
         for name in _SHORTENED:
             over = length(text) - most
-            if over > 0 and name in facts:
+            if over <= 0:
+                return text
+            if name in facts:
                 said = facts[name]
                 room = max(length(said) - over, min(least[name], length(said)))
                 facts = {**facts, name: _cut_hours(said, room) if name == "hours" else _cut(said, room)}

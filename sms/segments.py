@@ -66,7 +66,10 @@ def _nearest(c: str) -> str:
 
 def measure(text: str) -> Measure:
     """How `text` would be sent: cut greedily at 160/153 septets or 70/67 code units, never inside a pair."""
-    if septets(text) is not None:
+    found = septets(text)
+    if found is not None and found <= SEGMENT:
+        return Measure("GSM-7", found, 1)
+    if found is not None:
         sizes = [2 if c in EXTENSION else 1 for c in text]
         return _measure("GSM-7", sizes, SEGMENT, 153)
     return _measure("UCS-2", [2 if ord(c) > 0xFFFF else 1 for c in text], 70, 67)

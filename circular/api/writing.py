@@ -86,6 +86,9 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "opening_hours": facts["opening_hours"],
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
+        "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
+        "resident_share": facts["resident_share"],
+        "resident_share_until": at(facts["resident_share_until"]),
         "lang": facts["lang"],
         "status": facts["status"],
         "external_id": facts["external_id"],
@@ -106,6 +109,9 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "unit": facts["unit"],
         "state": facts["state"],
         "place": facts["place"],
+        "site": facts["site"],
+        "available_from": at(facts["available_from"]),
+        "kit": facts["kit"],
         "created_at": at(facts["created_at"]),
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
@@ -161,8 +167,14 @@ def site(facts: Mapping[str, Any]) -> dict[str, Any]:
     """A site."""
     names = (
         "code", "kind", "name", "commune", "address", "starts_on", "ends_on", "owner", "description", "source", "place",
+        "opening_hours",
     )  # fmt: skip
-    return {**{name: facts[name] for name in names}, "lat": facts["latitude"], "lon": facts["longitude"]}
+    return {
+        **{name: facts[name] for name in names},
+        "available_from": at(facts["available_from"]),
+        "lat": facts["latitude"],
+        "lon": facts["longitude"],
+    }
 
 
 def project(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,6 +182,33 @@ def project(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = ("code", "title", "description", "place", "difficulty", "duration_minutes", "lang")
     needs = [{**need, "quantity": catalog.amount(need["quantity"])} for need in facts["needs"]]
     return {**{name: facts[name] for name in names}, "needs": needs}
+
+
+def feasibility(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a project can be built, and from what."""
+    return {
+        "project": facts["project"]["code"],
+        "buildable": facts["buildable"],
+        "needs": [feasible_need(need) for need in facts["needs"]],
+    }
+
+
+def feasible_need(need: Mapping[str, Any]) -> dict[str, Any]:
+    """A need beside what there is of it."""
+    return {
+        **{name: need[name] for name in ("category", "unit", "booked")},
+        **{name: catalog.amount(need[name]) for name in ("quantity", "available", "missing")},
+        "listings": [share.lot.code for share in need["shares"]],
+        "shares": [
+            {
+                "listing": share.lot.code,
+                "title": share.lot.title,
+                "quantity": catalog.amount(share.quantity),
+                "place": share.lot.place,
+            }
+            for share in need["shares"]
+        ],
+    }
 
 
 def callback(facts: Mapping[str, Any]) -> dict[str, Any]:

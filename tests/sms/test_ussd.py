@@ -16,7 +16,7 @@ from circular.i18n import LANGUAGES
 from sms import outbox, screens, ussd
 from sms.commands import Command
 from sms.conversation import HANDLERS, LANGUAGE_OPTIONS, MENU, Row, Screen
-from tests.sms.conversation import GIVEN, matches, publish
+from tests.sms.conversation import GIVEN, PROJECT, matches, publish
 from tests.sms.test_replies import NASTY, TEXTS, names
 from tests.town import FABIOLA, JOSEPH, Town
 
@@ -78,7 +78,7 @@ def test_conversation(script: pathlib.Path, client: FlaskClient) -> None:
             continue
         check()
         if line.startswith("given "):
-            match = GIVEN.fullmatch(line)
+            match = GIVEN.fullmatch(line) or PROJECT.fullmatch(line)
             assert match, line
             publish(match)
         elif line.startswith("dial"):
