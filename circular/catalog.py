@@ -318,11 +318,15 @@ class Query:
     commune: str = ""
     condition: str = ""
     min_quantity: int = 0
+    price_max_cents: int | None = None
+    free: bool | None = None  # False: what costs something
+    available: bool = False  # some of it can be reserved now
     available_on: int | None = None
     near: tuple[float, float] | None = None
     radius_km: float = 10.0
     limit: int = 20
     cursor: str = ""
+    facets: bool = False  # count them too (facets.py)
 
 
 def query(values: Mapping[str, Any]) -> Query:
@@ -344,6 +348,9 @@ def query(values: Mapping[str, Any]) -> Query:
             fields.errors.add("commune", "unknown_commune", value=fields.clean["commune"])
         fields.clean["commune"] = found or ""
     fields.milli("min_quantity", whole=False)
+    fields.whole("price_max_cents", default=None)
+    for name in ("free", "available", "facets"):
+        fields.flag(name)
     fields.moment("available_on", settings.get().timezone)
     fields.whole("limit", most=100)
     if fields.clean.get("limit") == 0:
@@ -631,11 +638,41 @@ def count(query: Query, page: Page, most: int = 99) -> str:
     """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
     if page.next is None and not query.cursor:
         return str(len(page.items))
-    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
-    match = search.matching(search.all_of([wishes.anywhere(asked.units), asked.narrowed]), asked.looked_at)
-    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
-    found = db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1)
+    found = how_many(query, page, most + 1)
     return str(found) if found <= most else f"{most}+"
+
+
+def how_many(query: Query, page: Page, most: int) -> int:
+    """How many listings a query finds, read as that of a page was; counted up to `most`."""
+    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
+    match = search.matching(_anywhere(asked), asked.looked_at)
+    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
+    return int(db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most))
+
+
+def _anywhere(asked: _Asked) -> str:
+    return search.all_of([wishes.anywhere(asked.units), asked.narrowed])
+
+
+def tally(query: Query, page: Page, most: int) -> list[dict[str, Any]]:
+    """The newest `most` listings of what a page's query finds, grouped by what they are and where: `number` of them each.
+
+    `fits` tells those that pass the filters which no token tells, `now` those of which some can be reserved.
+    """
+    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
+    expression = _anywhere(asked)
+    match = search.matching(expression, most)
+    if not expression:
+        some = "SELECT id FROM listing WHERE status = 'published' ORDER BY id DESC LIMIT ?"
+        match = search.Match(f"({some}) f JOIN listing l ON l.id = f.id", match.condition, (most,), "l.id")
+    conditions, params = _conditions(query, asked.minimum)
+    reservable, present = _reservable()
+    return db.dicts(
+        "SELECT l.kind, l.category, p.code AS place, p.commune, l.condition, l.price_cents > 0 AS priced, "
+        f"({reservable}) AS now, ({' AND '.join(conditions) or 'TRUE'}) AS fits, COUNT(*) AS number "
+        f"FROM {match.source} {JOINS} WHERE {match.condition} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
+        *present, *params, *match.params,
+    )  # fmt: skip
 
 
 def tokens(query: Query) -> list[str]:
@@ -698,6 +735,8 @@ def _facets(query: Query) -> list[str]:
     for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):
         if value:
             facets.append(search.facet(kind, value))
+    if query.free:
+        facets.append(search.facet("g", "free"))
     if query.place:
         facets.append(search.facet("p", db.value("SELECT id FROM place WHERE code = ?", query.place) or "none"))
     return facets
@@ -707,14 +746,32 @@ def _statement(
     columns: str, match: search.Match, query: Query, after: int | None, minimum: int
 ) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
-    now = clock.now_ms()
     conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
         params.append(after)
+    more, values = _conditions(query, minimum)
+    sql = f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions + more)}"
+    return sql, params + values
+
+
+def _conditions(query: Query, minimum: int) -> tuple[list[str], list[object]]:
+    """The filters that no token tells, and their parameters; `minimum` is in thousandths."""
+    conditions: list[str] = []
+    params: list[object] = []
     if minimum:
+        now = clock.now_ms()
         conditions.append(f"l.quantity >= ? AND {AVAILABLE} >= ?")  # the cheap one first
         params += [minimum, now, now, minimum]
+    if query.available:
+        reservable, present = _reservable()
+        conditions.append(reservable)
+        params += present
+    if query.free is False:
+        conditions.append("l.price_cents > 0")
+    if query.price_max_cents is not None:
+        conditions.append("l.price_cents <= ?")
+        params.append(query.price_max_cents)
     if query.available_on is not None:
         conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
         conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
@@ -727,7 +784,17 @@ def _statement(
         squeeze = math.cos(math.radians(latitude)) ** 2
         degrees = query.radius_km / KM_OF_A_DEGREE
         params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
-    return f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions)}", params
+    return conditions, params
+
+
+def _reservable() -> tuple[str, list[object]]:
+    """The condition that somebody can reserve some of a listing now, and its parameters. `_is_ready` says the same."""
+    now = clock.now_ms()
+    condition = (
+        "(l.available_from IS NULL OR l.available_from <= ?) AND (l.available_until IS NULL OR l.available_until >= ?) "
+        f"AND l.quantity >= l.min_quantity AND {AVAILABLE} >= l.min_quantity"
+    )
+    return condition, [now, now, now, now]
 
 
 def _facts(found: list[dict[str, Any]], known: Mapping[str, _CategoryFacts] | None = None) -> list[dict[str, Any]]:

@@ -18,22 +18,16 @@ from tests.imports.files import plank, rows
 from tests.town import ADMIN, Town
 
 IMPORT = """
-import os, resource, signal, sys
+import resource, sys
+from tests.fatal import die_before
 from circular import db, imports, settings
 from circular.cli import ROOT
 from circular.imports import loading
-url, path, batch, left = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+url, path, loading.BATCH, point = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 settings.use(settings.load({"DATABASE_URL": url}))
 db.open_database(url); db.connect()
-loading.BATCH = batch
-real = type(db.database.obj).execute_sql
-def execute_sql(self, *args, **kwargs):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return real(self, *args, **kwargs)
-type(db.database.obj).execute_sql = execute_sql
+if point >= 0:
+    die_before(point)
 with open(path, "rb") as file:
     report = imports.import_listings(ROOT, file)
 print(report.created, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
