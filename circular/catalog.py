@@ -91,6 +91,7 @@ class Listing(db.Table):
     opening_hours = TextField()
     lang = TextField()
     status = TextField()
+    allocation = TextField(default="first_come")  # how it is given out now (draws.py)
     title_terms = TextField()
     terms = TextField()
     version = BigIntegerField(default=0)
@@ -129,8 +130,8 @@ COLUMNS = (
     "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
-    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.version, l.revision, l.created_at, "
-    "l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
+    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.allocation, l.version, l.revision, "
+    "l.created_at, l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
     "p.opening_hours AS place_hours, s.code AS site"
 )
 JOINS = "JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id"
@@ -910,6 +911,14 @@ def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: 
         if {"name", "commune"} & set(changes):
             reindex(int(found["id"]))
         return found
+
+
+def allocate(listing_id: int, allocation: str) -> None:
+    """Note how a listing is given out from now on: a new revision of it. Called with its lock."""
+    db.run(
+        "UPDATE listing SET allocation = ?, revision = revision + 1, updated_at = ? WHERE id = ? AND allocation <> ?",
+        allocation, clock.now_ms(), listing_id, allocation,
+    )  # fmt: skip
 
 
 def reindex(place_id: int | None = None) -> int:

@@ -20,7 +20,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from peewee import BigAutoField, BigIntegerField, TextField
@@ -30,6 +30,7 @@ from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
 
+T = TypeVar("T")
 LIVE_STATES = ("held", "prepared")
 STATES = (*LIVE_STATES, "picked_up", "partly_picked_up", "cancelled", "expired", "no_show")
 WRONG_CODES = 5  # wrong pickup codes tolerated per place in WRONG_CODES_WINDOW (design/reliability.md, threat 14)
@@ -40,6 +41,9 @@ REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/rese
 # transaction, with the listing's id and the reservation just made, if one was. The waitlist, which comes after this noun and
 # may not be imported by it, adds itself.
 on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
+# What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
+# Refusal. How a listing is given out (draws.py) comes after this noun too.
+gates: list[Callable[[Mapping[str, Any]], None]] = []
 
 
 class Reservation(db.Table):
@@ -205,7 +209,7 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
     `origin` names the line, request or form that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" |
     "no_longer_available" | "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" |
-    "sold_out" | "too_many_reservations").
+    "sold_out" | "too_many_reservations" | "not_open_yet" | "entries_only" | "window_closed").
     """
     with db.transaction():
         catalog.lock(code)
@@ -215,6 +219,7 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
         now = _now()
         listing = catalog.get(code)
         check_reservable(listing)
+        check_gates(listing)
         wanted = check_quantity(listing, quantity)
         available = listing["available"]
         if wanted > available:
@@ -260,28 +265,25 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
                 "available_from",
                 "created_at",
             )
-            notices.tell(person_id, "reserved", **{name: made[name] for name in facts})
+            kind = "drawn" if actor.door == "draw" else "reserved"
+            notices.tell(person_id, kind, **{name: made[name] for name in facts})
         _changed(listing["id"], made)
         return made
 
 
-def reserve_by_phone(
-    phone: str, code: str, quantity: object, origin: str, *, visitor: str, door: str = "web"
-) -> dict[str, Any]:
-    """Reserve for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
+def by_phone(phone: str, act: Callable[[Actor, int], T], *, visitor: str, door: str) -> T:
+    """Do `act` for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
 
-    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `reserve` raises.
+    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `act` raises.
     """
 
-    def attempt() -> dict[str, Any]:
+    def attempt() -> T:
         with db.transaction():
             person_id = people.ensure(people.reachable_phone(phone))
             if people.is_opted_out(person_id):  # the pickup code could not reach them
                 raise Refusal("opted_out")
-            # The same form for another phone, lot or quantity (a shared computer, "back") is another request.
-            asked = f"{origin}:{person_id}:{code}:{quantity}"
-            made = reserve(Actor(person_id, "resident", door), person_id, code, quantity, asked)
-            if not people.language(person_id, ""):  # after `reserve`: a listing is always locked before its person
+            made = act(Actor(person_id, "resident", door), person_id)
+            if not people.language(person_id, ""):  # after `act`: a listing is always locked before its person
                 people.note_shown_language(person_id, i18n.current())
             return made
 
@@ -300,6 +302,12 @@ def check_reservable(listing: Mapping[str, Any]) -> None:
     # A lot whose building has not come down yet is reserved before it can be fetched: `available_from` is not a bar.
     if listing["available_until"] is not None and listing["available_until"] < _now():
         raise Refusal("no_longer_available", available_until=db.from_ms(listing["available_until"]), **facts)
+
+
+def check_gates(listing: Mapping[str, Any]) -> None:
+    """Raises: Refusal("not_open_yet" | "entries_only" | "window_closed") while a listing is given out otherwise."""
+    for gate in gates:
+        gate(listing)
 
 
 def check_quantity(listing: Mapping[str, Any], quantity: object) -> int:

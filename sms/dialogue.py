@@ -15,6 +15,7 @@ from circular import (
     callbacks,
     catalog,
     clock,
+    draws,
     gifts,
     i18n,
     people,
@@ -133,7 +134,7 @@ def _machines(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 # --- reserving --------------------------------------------------------------------------------------------------------
 def _reserve(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
-    return reservations.reserve(turn.actor, turn.person_id, code, quantity, turn.origin)
+    return draws.ask(turn.actor, turn.person_id, code, quantity, turn.origin)
 
 
 def _mine(turn: Turn, limit: int) -> list[dict[str, Any]]:
@@ -153,6 +154,10 @@ def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
     if found is None:
         raise Refusal("no_such_reservation")
     return found
+
+
+def _leave_draw(turn: Turn, code: str) -> dict[str, Any] | None:
+    return draws.leave(turn.person_id, code)
 
 
 def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -239,6 +244,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
+    "leave_draw": _leave_draw,
     "extend": _extend,
     "wait": _wait,
     "take_offer": _take_offer,

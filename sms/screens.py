@@ -21,7 +21,7 @@ MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (d
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
     "reserved reserved_later cancelled extended waiting human given stop_done start_done erased alert_added "
-    "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
+    "entered entered_queue draw_left alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
 _NO_EXTENSION = str.maketrans(
@@ -137,8 +137,9 @@ def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
     values: dict[str, Value] = dict(facts)
     if "quantity" in values:
         values["quantity"] = Quantity(facts["quantity"], facts["unit"])
-    if "expires_at" in values:
-        values.update(day=Day(facts["expires_at"]), time=Time(facts["expires_at"]))
+    for name in ("closes_at", "expires_at"):
+        if name in values:
+            values.update(day=Day(facts[name]), time=Time(facts[name]))
     if values.get("available_from"):
         values["from_day"] = Day(facts["available_from"])
     for noun, text in (("pickup_code", "pin"), ("place_name", "place")):

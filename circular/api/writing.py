@@ -74,6 +74,7 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "opening_hours": facts["opening_hours"],
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
+        "allocation": facts["allocation"],
         "lang": facts["lang"],
         "status": facts["status"],
         "external_id": facts["external_id"],
@@ -101,6 +102,24 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]
     return written
+
+
+def entry(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody entered for; `id` is the ticket by which it is drawn and published."""
+    return {
+        "id": facts["ticket"],
+        "draw": facts["draw"],
+        "listing": facts["listing"],
+        "title": facts["title"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "unit": facts["unit"],
+        "state": facts["state"],
+        "rank": facts["rank"],
+        "reason": facts["reason"] or None,
+        "draws_at": at(facts["closes_at"]),
+        "created_at": at(facts["created_at"]),
+        "ended_at": at(facts["ended_at"]),
+    }
 
 
 def waiting(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:

@@ -36,6 +36,7 @@ LONGEST = {
     "hours": "mar-sam 9h-17h",
     "limit": "2000",
     "lines": "",
+    "maximum": "12,5 m2",
     "minimum": "12,5 m2",
     "minutes": "10",
     "n": "3",
@@ -48,6 +49,7 @@ LONGEST = {
     "rank": "99",
     "step": "12,5 m2",
     "text": "carrelage gres",
+    "ticket": "WM7MWQ9W",
     "time": "16h30",
     "title": "",
     "words": "CARRELAGE GRES",
@@ -65,7 +67,7 @@ REFUSALS = (
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
     "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
     "already_extended", "still_available", "too_many_waits", "offer_lapsed", "too_many_alerts", "alert_too_wide",
-    "no_such_alert",
+    "no_such_alert", "not_open_yet", "entries_only", "window_closed", "already_entered", "above_maximum",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
 OFFERED = {
