@@ -47,6 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         db.open_database(settings.database_url)
     except OSError as error:
         sys.exit(f"Wrong setting. DATABASE_URL: the folder of its file cannot be made ({error.strerror}).")
+    app.session_interface = simulator.Sessions()
     app.register_error_handler(Exception, _answer)
     web.init_app(app)
     app.before_request(_connect)

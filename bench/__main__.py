@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from bench import catalogue, understanding
+from bench import catalogue, finding, understanding
 from circular import catalog, db, people, settings
 from sms import inbox, messages, outbox
 from sms.gateways.base import Accepted, Capabilities, Gateway, Inbound, Outgoing
@@ -645,6 +645,9 @@ def main() -> None:
               f"{figure.aim:6g}  {figure.verdict}")  # fmt: skip
     print()
     for line in understanding.table(understanding.score(understanding.corpus())):
+        print(line)
+    print()
+    for line in finding.table(finding.measure()):
         print(line)
     if options.json:
         figures = [{**figure._asdict(), "verdict": figure.verdict} for figure in bench.figures]

@@ -17,7 +17,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, settings
+from circular import catalog, clock, db, notices, search, settings
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -98,10 +98,23 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         reference = secrets.token_hex(10)
         Alert.insert(
             reference=reference, person_id=person_id, asked=json.dumps(asked), tokens=" ".join(tokens),
-            token=min(tokens, key=catalog.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
+            token=min(tokens, key=search.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
             told_on=db.value("SELECT MAX(told_on) FROM alert WHERE person_id = ?", person_id) or "",
         ).execute()  # fmt: skip
         return _select("reference = ?", reference)[0]
+
+
+def read_again() -> None:
+    """Read what every alert asks for anew: the vocabulary has changed."""
+    with db.transaction():
+        for alert in _select("ends_at > ?", _now()):
+            try:
+                tokens = catalog.tokens(catalog.query(alert["asked"]))
+            except Refusal:  # a place or a category of it is gone
+                continue
+            if tokens and tokens != alert["tokens"].split():
+                rarest = min(tokens, key=search.frequency)
+                db.run("UPDATE alert SET tokens = ?, token = ? WHERE id = ?", " ".join(tokens), rarest, alert["id"])
 
 
 def remove(actor: Actor, reference: str) -> None:
@@ -157,13 +170,20 @@ def _match(fresh: list[catalog.Fresh]) -> None:
     for listing in fresh:
         for token in held[listing.id]:
             holders[token].append(listing)
+    for (token,) in db.rows("SELECT DISTINCT token FROM alert WHERE token LIKE ? AND hit_id IS NULL", "%|%"):
+        found = {one for part in token.split("|") for one in holders.get(part, ())}
+        if found:
+            holders[token] = sorted(found)
     marks = ", ".join("?" * LOOKED_UP)
     columns = "id, token, tokens, created_at"
     query = f"SELECT {columns} FROM alert WHERE token IN ({marks}) AND hit_id IS NULL AND ends_at > ?"
     for some in _chunks(sorted(holders)):
         for alert_id, token, tokens, since in db.rows(query, *some, _now()):
-            wanted = set(tokens.split())
-            hits = (one.id for one in holders[token] if one.published_at >= since and wanted <= held[one.id])
+            wanted = [part.split("|") for part in tokens.split()]
+            hits = (
+                one.id for one in holders[token]
+                if one.published_at >= since and not any(held[one.id].isdisjoint(part) for part in wanted)
+            )  # fmt: skip
             hit = next(hits, None)
             if hit is not None:
                 db.run("UPDATE alert SET hit_id = ? WHERE id = ?", hit, alert_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import json
 import math
 import re
@@ -20,7 +21,7 @@ import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
-from circular import clock, db, places, search, settings
+from circular import clock, db, places, search, settings, vocabulary, wishes
 from circular.checks import MILLI, MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -89,6 +90,9 @@ class Listing(db.Table):
     available_from = BigIntegerField(null=True)
     available_until = BigIntegerField(null=True)
     opening_hours = TextField()
+    builder_min_quantity = BigIntegerField(null=True)
+    resident_share = IntegerField(default=0)  # percent kept for residents
+    resident_share_until = BigIntegerField(null=True)  # None: until `available_from`, if there is one
     lang = TextField()
     status = TextField()
     allocation = TextField(default="first_come")  # how it is given out now (draws.py)
@@ -130,9 +134,10 @@ COLUMNS = (
     "l.id, l.code, l.external_id, l.kind, l.title, l.description, l.category, l.condition, l.quantity, l.unit, "
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
-    "l.available_from, l.available_until, l.opening_hours, l.lang, l.status, l.allocation, l.version, l.revision, "
-    "l.created_at, l.updated_at, l.place_id, p.code AS place, p.name AS place_name, p.phone AS place_phone, "
-    "p.opening_hours AS place_hours, s.code AS site"
+    "l.available_from, l.available_until, l.opening_hours, l.builder_min_quantity, l.resident_share, "
+    "l.resident_share_until, l.lang, l.status, l.allocation, l.version, l.revision, l.created_at, "
+    "l.updated_at, l.place_id, p.code AS place, p.phone AS place_phone, "
+    f"{places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, s.code AS site"
 )
 JOINS = "JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id"
 
@@ -191,10 +196,19 @@ def category_exists(code: str) -> bool:
     return _category(code) is not None
 
 
+def below(code: str) -> list[str]:
+    """A category and all that are below it."""
+    token = search.facet("c", code)
+    return [other for other, facts in _categories().items() if token in facts.terms.split()]
+
+
 class _CategoryFacts(NamedTuple):
     terms: str  # the words of its labels and of its parents', and a facet token for each
     labels: tuple[frozenset[str], ...]  # the words of each of its own labels
     depth: int  # 1 for a family
+    filed: frozenset[str]  # its code, those above and those below it
+    family: bool  # several others are below it
+    position: int  # in the town's order; what is filed under a family itself comes after the rest of the family
     co2e_kg_per_kg: float | None
 
 
@@ -202,35 +216,67 @@ def _category(code: str) -> _CategoryFacts | None:
     return _categories().get(code)
 
 
-def _categories() -> dict[str, _CategoryFacts]:
-    version = _recall("categories", lambda: db.value("SELECT last FROM counter WHERE name = 'categories'"))
-    return _category_tree(version, id(db.database.obj))
+def _categories(counters: Mapping[str, int] | None = None) -> dict[str, _CategoryFacts]:
+    known = _recall("counters", db.counters) if counters is None else counters
+    return _category_tree(known.get("categories"), known.get(vocabulary.VERSION), id(db.database.obj))
 
 
 @functools.lru_cache(maxsize=2)
-def _category_tree(_version: int | None, _database: int) -> dict[str, _CategoryFacts]:
+def _category_tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict[str, _CategoryFacts]:
     """Facts by category, read again in every process when one was added or corrected."""
     found = {category["code"]: category for category in categories()}
+    lines = {}
+    for code in found:
+        lines[code], parent = [code], found[code]["parent"]
+        while parent and parent in found and parent not in lines[code]:
+            lines[code].append(parent)
+            parent = found[parent]["parent"]
+    last = {one: n for n, line in enumerate(lines.values()) for one in line}
+    lexicon = vocabulary.lexicon()
     tree = {}
     for code, category in found.items():
-        lineage, parent = [code], category["parent"]
-        while parent and parent in found and parent not in lineage:
-            lineage.append(parent)
-            parent = found[parent]["parent"]
+        lineage = lines[code]
         labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
-        terms = [*dict.fromkeys(analyse(labels)), *(search.facet("c", ancestor) for ancestor in lineage)]
+        named = dict.fromkeys(
+            lexicon.mention[concept]
+            for ancestor in lineage
+            for language, label in found[ancestor]["labels"].items()
+            for term in lexicon.terms(analyse(label), language)
+            for concept in term.concepts
+        )
+        terms = [
+            *dict.fromkeys(map(search.word, analyse(labels))),
+            *named,
+            *(search.facet("c", ancestor) for ancestor in lineage),
+        ]
         own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
-        tree[code] = _CategoryFacts(" ".join(terms), own, len(lineage), category["co2e_kg_per_kg"])
+        filed = frozenset([*lineage, *(other for other, line in lines.items() if code in line)])
+        tree[code] = _CategoryFacts(
+            " ".join(terms),
+            own,
+            len(lineage),
+            filed,
+            len(filed) > len(lineage) + 2,
+            1 + last[code],
+            category["co2e_kg_per_kg"],
+        )
     return tree
 
 
 def guess_category(text: str) -> str | None:
-    """The category that a text names: most of its words in the labels (of the parents too), then a label said whole, then
-    the word that comes first, then the narrower; None when no label has a word of it.
+    """The category that a text names: that of the first thing in it, else that of which most of its words are in the
+    labels (of the parents too), then a label said whole, then the word that comes first, then the narrower; None when
+    nothing names one.
     """
-    words = search.words(text)
+    wish, lexicon, tree = wishes.read(text), vocabulary.lexicon(), _categories()
+    for unit in wish.units:
+        for concept in unit.concepts:
+            for code in lexicon.categories[concept]:
+                if code in tree:
+                    return str(code)
+    words = [word for unit in wish.units for word in unit.typed.split()]
     best, guess = (0, False, 0, 0), None
-    for code, category in _categories().items():
+    for code, category in tree.items():
         named = [n for n, word in enumerate(words) if any(word in label for label in category.labels)]
         if named:
             terms = set(category.terms.split())
@@ -283,7 +329,7 @@ def query(values: Mapping[str, Any]) -> Query:
     fields.whole("limit", most=100)
     if fields.clean.get("limit") == 0:
         fields.errors.add("limit", "positive")
-    fields.text("cursor", 300)
+    fields.text("cursor", 1500)
     _check_near(fields)
     return Query(**fields.done())
 
@@ -303,92 +349,305 @@ def _check_near(fields: Fields) -> None:
 
 
 class Page(NamedTuple):
-    """Listings in order, and where the next page starts (None when this is the last)."""
+    """Listings in order, where the next page starts (None when this is the last), and what the search made of the words.
+
+    `mode` is `exact` when each holds all that was asked for. `relaxed` names what had to be left out so that something is
+    found: `place`, `quantity`, `size`, `words`. `nearest` is what may do instead when nothing is found.
+    """
 
     items: list[dict[str, Any]]
     next: str | None
     mode: str = search.EXACT
+    relaxed: tuple[str, ...] = ()
+    wish: wishes.Wish = wishes.Wish()
+    nearest: tuple[dict[str, Any], ...] = ()
+    rung: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query as it is put to the index: what is wanted, without what was left out, and how to order what fits."""
+
+    query: Query
+    units: tuple[wishes.Unit, ...]
+    narrowed: str  # expression of facets and sizes
+    minimum: int  # thousandths
+    looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
+    near: tuple[float, float] | None
+    sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
+    broad: bool  # in the town's order of categories
+    tree: Mapping[str, _CategoryFacts]
+
+
+WINDOW = 40  # listings that are put in order together, newest first from window to window
+LOOKED_AT = 2000  # few have as many as somebody wants, and no index tells who: 3 ms at most, however many match
+NEAREST = 3
+KM_OF_A_DEGREE = 111.195
 
 
 def find(query: Query) -> Page:
-    """Published listings that match, title matches first, newest first. Raises: Refusal("bad_cursor")."""
-    words = search.words(query.q)
-    if query.q.strip() and not words:
-        return Page([], None)  # only signs: nothing is called that
-    facets = _facets(query)
+    """Published listings that match: what fits best, then what can be reserved now, then the nearer, then the newest.
+
+    Raises: Refusal("bad_cursor").
+    """
+    counters = db.counters()
+    wish, tree = wishes.read(query.q, counters), _categories(counters)
+    if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
+        return Page([], None, wish=wish)
     start = search.decode_cursor(query.cursor) if query.cursor else None
-    modes = (start.mode,) if start else (search.EXACT, search.PREFIX, search.ANY)
-    for mode in modes:
-        found: list[dict[str, Any]] = []
-        in_title = True
-        for in_title in (True, False) if words else (True,):
-            if start and start.in_title != in_title and not in_title:
-                after = None
-            elif start and in_title and not start.in_title:
-                continue
-            else:
-                after = start.last_id if start else None
-            match = search.match(words, facets, mode, in_title)
-            found += _walk(match, query, after, query.limit + 1 - len(found), in_title)
-            if len(found) > query.limit:
-                break
-        if found or not words or (len(words) == 1 and mode == search.PREFIX):
+    rungs = _rungs(wish)
+    found: list[_Placed] = []
+    rung = 0
+    left_out: tuple[str, ...] = ()
+    for rung, left_out in enumerate(rungs):
+        if start is not None and rung != start.rung:
+            continue
+        asked = _asked(query, wish, left_out, tree)
+        found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
+        if found:
             break
     more = None
     if len(found) > query.limit:
-        last = found[query.limit - 1]
-        more = search.Cursor(mode, last["in_title"], last["id"]).encode()
-    return Page(found[: query.limit], more, mode)
+        more = found[query.limit - 1].cursor(rung).encode()
+    items = [one.facts for one in found[: query.limit]]
+    relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
+    fits = not relaxed and not wish.ignored and (not items or _fits(wish, items[0]["id"]))
+    nearest = () if items or start else tuple(_nearest(query, wish, tree))
+    return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
+
+
+def _fits(wish: wishes.Wish, listing_id: int) -> bool:
+    """True when a listing has the qualities too, which only rank."""
+    if all(unit.is_thing for unit in wish.units):
+        return True
+    match = search.matching(search.all_of(unit.within() for unit in wish.units))
+    query = f"SELECT 1 FROM {match.source} WHERE {match.condition} AND {match.order} = ?"
+    return db.value(query, *match.params, listing_id) is not None
+
+
+def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
+    """What to leave out, the least first: nothing; the place, the quantity or the size; all three; words."""
+    hard = [name for name, asked in (("place", wish.spot), ("quantity", wish.amount), ("size", wish.sizes)) if asked]
+    rungs: list[tuple[str, ...]] = [(), *((one,) for one in hard)]
+    if len(hard) > 1:
+        rungs += [tuple(two) for two in itertools.combinations(hard, 2)] if len(hard) > 2 else []
+        rungs.append(tuple(hard))
+    if not wish.units:
+        return rungs[:1]
+    kept = [n for n, unit in enumerate(wish.units) if not unit.guessed] or list(range(len(wish.units)))
+    if len(wish.units) > 1:
+        order = sorted(range(len(wish.units)), key=lambda n: (n in kept, bool(wish.units[n].concepts), -n))
+        for n in order:
+            if kept != [n]:
+                rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
+        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(wish.units)) if n not in kept)},"))
+    return rungs
+
+
+def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
+    units, facets = wish.units, [search.has(token) for token in _facets(query)]
+    minimum, looked_at, near = query.min_quantity, 0, query.near
+    sizes: tuple[tuple[int, ...], ...] = ()
+    words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
+    if words:
+        units = tuple(unit for n, unit in enumerate(units) if str(n) not in words.split(","))
+    if words.endswith(","):  # any of them will do
+        units = (wishes.either(units),)
+    if wish.spot is not None:
+        if "place" in left_out:
+            near = near or wish.spot.point
+        else:
+            facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
+    if wish.sizes:
+        fitting = [search.all_of(search.has(search.size(mm)) for mm in one) for one in wish.sizes]
+        if "size" in left_out:
+            sizes = wish.sizes
+        else:
+            facets.append(search.any_of(fitting))
+    if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
+        minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
+        if wish.amount.unit:
+            facets.append(search.has(search.facet("u", wish.amount.unit)))
+            sizes = ()
+    broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
+    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, looked_at, near, sizes, broad, tree)
+
+
+def _is_family(unit: wishes.Unit, tree: Mapping[str, _CategoryFacts]) -> bool:
+    """True when all that a word may mean is filed under a whole family, or in many places."""
+    return bool(unit.filed) and all(
+        len(codes) > 2 or any(code in tree and tree[code].family for code in codes) for codes in unit.filed
+    )
+
+
+class _Placed(NamedTuple):
+    """A listing in a list: its facts, and the tier and window that it stands in as the `number`th."""
+
+    facts: dict[str, Any]
+    tier: int
+    top: int
+    window: list[int]  # ids in order
+    number: int
+
+    def cursor(self, rung: int) -> search.Cursor:
+        """Where a list goes on after this listing."""
+        shown, top = set(self.window[: self.number]), self.top
+        for one in sorted(self.window, reverse=True):
+            if one not in shown:
+                break
+            shown.discard(one)
+            top = one
+        return search.Cursor(rung, self.tier, top, tuple(sorted(shown, reverse=True)))
+
+
+def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
+    """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
+    nested = wishes.tiers(asked.units, asked.narrowed)
+    first = start.tier if start is not None else _first(asked, nested)
+    seen: set[int] = set()
+    for tier in range(first, len(nested)):
+        expression = nested[tier]
+        if start is not None and tier:  # of an earlier page, nobody remembers what was in the tiers before
+            expression = search.but_not(expression, nested[tier - 1])
+        top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
+        while wanted > 0:
+            found, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
+            ids = [*shown, *(facts["id"] for facts in found)]
+            for number, facts in enumerate(found, len(shown) + 1):
+                wanted -= 1
+                yield _Placed(facts, tier, top, ids, number)
+            seen.update(ids)
+            if not full:
+                break
+            top, shown = lowest, ()
+
+
+def _first(asked: _Asked, nested: list[str]) -> int:
+    """The first tier that may have listings. Where several things are asked for, most often none has all of them: to find
+    none, an engine reads all that match either, so it is asked once, not in every tier.
+    """
+    if sum(unit.is_thing for unit in asked.units) > 1:
+        for tier in range(len(nested) - 1, -1, -1):
+            match = search.matching(nested[tier])
+            if db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is None:
+                return tier + 1
+    return 0
+
+
+def _window(
+    asked: _Asked, expression: str, top: int, passed: set[int], wanted: int
+) -> tuple[list[dict[str, Any]], bool, int]:
+    """The next listings of a tier below an id, in order, without those passed; whether there may be more below them, and
+    below which id.
+
+    They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
+    """
+    ordered = asked.broad or asked.near or asked.sizes
+    size = WINDOW if ordered else min(wanted, WINDOW)
+    now = db.to_ms(clock.now())
+    while True:
+        found = _read(asked, expression, top, size + len(passed))
+        late = {one["id"] for one in found if not _is_ready(one, now)}
+        full = len(found) == size + len(passed)
+        if not full or size == WINDOW or not late:
+            break
+        size = WINDOW
+    lowest = found[-1]["id"] if found else 0
+    if passed:
+        found = [one for one in found if one["id"] not in passed]
+    if ordered or late:
+        keys = {one["id"]: (*_rank(asked, one), one["id"] in late, _distance(asked, one), -one["id"]) for one in found}
+        found.sort(key=lambda one: keys[one["id"]])
+    return found, full, lowest
+
+
+def _is_ready(listing: Mapping[str, Any], now: int) -> bool:
+    """True when somebody can reserve some of it today."""
+    return (
+        listing["available"] >= listing["min_quantity"]
+        and (listing["available_from"] or 0) <= now
+        and (listing["available_until"] or now) >= now
+    )
+
+
+def _rank(asked: _Asked, listing: Mapping[str, Any]) -> tuple[float, ...]:
+    """What goes before in a window: the nearer size, then the category, where a word spans several."""
+    category = asked.tree.get(listing["category"])
+    return (
+        search.mismatch(asked.sizes, listing) if asked.sizes else 0,
+        category.position if asked.broad and category else 0,
+    )
+
+
+def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
+    """Kilometres from where it is asked, to 100 m; 0 when nobody knows."""
+    if asked.near is None or listing["latitude"] is None or listing["longitude"] is None:
+        return 0.0
+    squeeze = math.cos(math.radians(asked.near[0]))
+    north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
+    return round(math.hypot(north, east) * KM_OF_A_DEGREE, 1)
+
+
+def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
+    match = search.matching(expression, asked.looked_at, top or 2**62)
+    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, asked.query, top or None, asked.minimum)
+    now = db.to_ms(clock.now())
+    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), asked.tree)
+
+
+def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
+    """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
+    facets = [search.has(token) for token in _facets(query)]
+    for expression in wishes.instead(wish):
+        asked = _Asked(
+            query, (), search.all_of([*facets, expression]), query.min_quantity, 0, query.near, (), False, tree
+        )
+        found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
+        if found:
+            yield from found
+            return
 
 
 def count(query: Query, page: Page, most: int = 99) -> str:
     """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
     if page.next is None and not query.cursor:
         return str(len(page.items))
-    words, found = search.words(query.q), 0
-    for in_title in (True, False) if words else (True,):
-        match = search.match(words, _facets(query), page.mode, in_title)
-        sql, params = _statement("1 AS one", match, query, None)
-        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1 - found)
+    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
+    match = search.matching(search.all_of([wishes.anywhere(asked.units), asked.narrowed]), asked.looked_at)
+    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
+    found = db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most + 1)
     return str(found) if found <= most else f"{most}+"
 
 
 def tokens(query: Query) -> list[str]:
-    """What a listing must hold to match a query exactly: its words, and one token for each facet.
+    """What a listing must hold to match a query exactly: one token for each facet, each thing and each size, or several
+    joined by | when any of them will do.
 
-    Nothing when no word and no facet is asked for, or a name made of signs alone, which nothing has.
+    Nothing when nothing is asked for, or only signs and little words, which name nothing.
     """
-    words = search.words(query.q)
-    return [] if query.q.strip() and not words else [*words, *_facets(query)]
-
-
-def frequency(token: str, most: int = 1000) -> int:
-    """How many published listings hold a word or a facet's token, counted up to `most`."""
-    found = 0
-    for in_title in (True, False):
-        match = search.match([token], [], search.EXACT, in_title)
-        sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
-        found += db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most - found)
-    return found
+    wish = wishes.read(query.q)
+    return [] if wish.said and wish.empty and not wish.ignored else [*wishes.tokens(wish), *_facets(query)]
 
 
 def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
-    words = search.words(query.q)
+    wish = wishes.read(query.q)
+    minimum = max(query.min_quantity, wish.amount.milli if wish.amount and not wish.sizes else 0)
+    match = search.matching(
+        search.all_of(
+            search.any_of(search.has(one) for one in token.split("|"))
+            for token in (*wishes.tokens(wish), *_facets(query))
+        )
+    )
     for condition, order in (("=", "ASC"), (">", "DESC")):
-        best: dict[str, Any] | None = None
-        for in_title in (True, False) if words else (True,):
-            match = search.match(words, _facets(query), search.EXACT, in_title)
-            narrowed = match._replace(
-                condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
-            )
-            sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None)
-            now = clock.now_ms()
-            found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
-            if found and (best is None or found[0]["id"] > best["id"]):
-                best = found[0]
-        if best is not None:
-            return _facts([best])[0]
+        narrowed = match._replace(
+            condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
+        )
+        sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None, minimum)
+        now = clock.now_ms()
+        found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
+        if found:
+            return _facts(found)[0]
     return None
 
 
@@ -425,22 +684,18 @@ def _facets(query: Query) -> list[str]:
     return facets
 
 
-def _walk(match: search.Match, query: Query, after: int | None, limit: int, in_title: bool) -> list[dict[str, Any]]:
-    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, query, after)
-    now = clock.now_ms()
-    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), in_title)
-
-
-def _statement(columns: str, match: search.Match, query: Query, after: int | None) -> tuple[str, list[object]]:
+def _statement(
+    columns: str, match: search.Match, query: Query, after: int | None, minimum: int
+) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
     now = clock.now_ms()
     conditions, params = [match.condition], list(match.params)
     if after is not None:
         conditions.append(f"{match.order} < ?")
         params.append(after)
-    if query.min_quantity:
-        conditions.append(f"{AVAILABLE} >= ?")
-        params += [now, now, query.min_quantity]
+    if minimum:
+        conditions.append(f"l.quantity >= ? AND {AVAILABLE} >= ?")  # the cheap one first
+        params += [minimum, now, now, minimum]
     if query.available_on is not None:
         conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
         conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
@@ -451,19 +706,18 @@ def _statement(columns: str, match: search.Match, query: Query, after: int | Non
         north, east = f"({LATITUDE} - ?)", f"({LONGITUDE} - ?)"
         conditions.append(f"({north} * {north} + {east} * {east} * ?) <= ?")
         squeeze = math.cos(math.radians(latitude)) ** 2
-        degrees = query.radius_km / 111.195
+        degrees = query.radius_km / KM_OF_A_DEGREE
         params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
     return f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions)}", params
 
 
-def _facts(found: list[dict[str, Any]], in_title: bool = True) -> list[dict[str, Any]]:
-    tree = _categories()
+def _facts(found: list[dict[str, Any]], known: Mapping[str, _CategoryFacts] | None = None) -> list[dict[str, Any]]:
+    tree = _categories() if known is None else known
     for listing in found:
         listing["available"] = max(0, listing["available"])
         listing["hazards"] = orjson.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
         listing["dimensions"] = orjson.loads(listing["dimensions"]) if listing["dimensions"] != "{}" else {}
         listing["co2e_kg"] = _co2e_kg(listing, tree.get(listing["category"]))
-        listing["in_title"] = in_title
     return found
 
 
@@ -501,6 +755,32 @@ def offered_to(listing_id: int, person_id: int) -> int:
         listing_id, person_id, now,
     )  # fmt: skip
     return 0 if offered is None else max(0, min(offered, free(listing_id)))
+
+
+def for_builders(listing: Mapping[str, Any]) -> tuple[int, int]:
+    """Thousandths of a listing that somebody who builds for a living must take at least, and may take at most.
+
+    Of all there was, what was picked up included, a share is kept for residents until its day. The most is what builders
+    may still have of the rest, also while somebody else holds it.
+    """
+    minimum = max(listing["min_quantity"], listing["builder_min_quantity"] or 0)
+    now = db.to_ms(clock.now())
+    until = listing["resident_share_until"] or listing["available_from"]
+    if not listing["resident_share"] or (until is not None and until <= now):
+        return minimum, int(listing["quantity"])
+    by_builders = "EXISTS (SELECT 1 FROM token t WHERE t.person_id = r.person_id AND t.role = 'builder')"
+    collected, theirs = db.row(
+        f"SELECT COALESCE(SUM(r.picked_quantity), 0), COALESCE(SUM(CASE WHEN {by_builders} THEN r.picked_quantity END), 0) "
+        "FROM reservation r WHERE r.listing_id = ? AND r.picked_quantity > 0",
+        listing["id"],
+    ) or (0, 0)
+    held = db.value(
+        f"SELECT COALESCE(SUM(r.quantity), 0) FROM reservation r WHERE r.listing_id = ? AND {LIVE} AND {by_builders}",
+        listing["id"], now,
+    )  # fmt: skip
+    kept = -(-(listing["quantity"] + int(collected)) * listing["resident_share"] // 100)
+    most = listing["quantity"] + int(collected) - kept - int(theirs) - int(held)
+    return minimum, max(0, most)
 
 
 def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
@@ -554,6 +834,9 @@ def check(values: Mapping[str, Any], *, partial: bool = False, unit: str = "") -
     fields.text("currency", 3, default="EUR")
     if not re.fullmatch(r"[A-Za-z]{3}", fields.clean.get("currency", "EUR")):
         fields.errors.add("currency", "currency")
+    fields.milli("builder_min_quantity", whole=whole, default=None)
+    fields.whole("resident_share", most=100, default=0)
+    fields.moment("resident_share_until", timezone, end_of_day=True)
     _check_hazards(fields)
     _check_dimensions(fields)
     _check_mass(fields)
@@ -653,6 +936,8 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
     external_id = _check_external_id(values)
     if not actor.works_at(clean["place_id"]):
         raise Refusal("not_your_place", place=values.get("place"))
+    if clean["available_from"] is None:
+        clean["available_from"] = _day_of_site(clean["site_id"])
     with db.transaction():
         query = "SELECT 1 FROM listing WHERE place_id = ? AND external_id = ?"
         if external_id and db.value(query, clean["place_id"], external_id):
@@ -660,6 +945,16 @@ def publish(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
             errors.add("external_id", "code_taken")
             errors.refuse()
         return _must(_insert(clean, None, external_id))
+
+
+def _site_has_day(site_id: int) -> bool:
+    return db.value("SELECT available_from FROM site WHERE id = ?", site_id) is not None
+
+
+def _day_of_site(site_id: int | None) -> int | None:
+    """When the materials of a site can be fetched, while that is to come."""
+    found: int | None = db.value("SELECT available_from FROM site WHERE id = ?", site_id) if site_id else None
+    return found if found is not None and found > db.to_ms(clock.now()) else None
 
 
 def propose(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -679,8 +974,8 @@ def scrap(code: str, title: str) -> None:
 def _check_smallest(listing: Mapping[str, Any], errors: FieldErrors) -> None:
     """Minimum and step must suit the unit, and the minimum the quantity that there is."""
     whole = listing["unit"] in WHOLE_UNITS
-    for name in ("min_quantity", "step_quantity"):
-        if whole and listing[name] % MILLI:
+    for name in ("min_quantity", "step_quantity", "builder_min_quantity"):
+        if whole and (listing[name] or 0) % MILLI:
             errors.add(name, "whole_number")
     if listing["min_quantity"] > listing["quantity"] and listing["status"] != "withdrawn":
         errors.add("min_quantity", "too_big", limit=amount(listing["quantity"]))
@@ -731,19 +1026,35 @@ def _gate(listing: Mapping[str, Any]) -> None:
 
 
 def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
-    """The words of the title, and those of everything else with one token for each facet; none unless published."""
+    """The tokens of the title (its words, what they name, what the listing is), and those of everything else; none unless
+    published.
+    """
     if listing["status"] != "published":
         return "", ""
-    place_id = listing["place_id"]
-    category = _category(listing["category"])
-    words = [
-        *dict.fromkeys(analyse(listing["description"])),
+    place_id, language = listing["place_id"], listing["lang"]
+    category, lexicon = _category(listing["category"]), _recall("lexicon", vocabulary.lexicon)
+    title, description = analyse(listing["title"]), analyse(listing["description"])
+    named = lexicon.mentioned(title, language, foreign=True)
+    filed = category.filed if category else frozenset()
+    titled = [
+        *map(search.word, title),
+        *(lexicon.mention[one] for one in lexicon.closure(named)),
+        *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
+        *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
+    ]
+    others = [
+        *dict.fromkeys(map(search.word, description)),
+        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(description, language))),
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
         category.terms if category else search.facet("c", listing["category"]),
         search.facet("k", listing["kind"]),
         search.facet("s", listing["condition"]),
+        search.facet("u", listing["unit"]),
+        *(search.size(mm) for mm in search.sizes_of(listing["title"], json.loads(listing["dimensions"]))),
     ]
-    return " ".join(analyse(listing["title"])), " ".join(words)
+    if not listing["price_cents"]:
+        others.append(search.facet("g", "free"))
+    return " ".join(titled), " ".join(others)
 
 
 def _place_terms(place_id: int) -> list[str]:
@@ -752,7 +1063,11 @@ def _place_terms(place_id: int) -> list[str]:
         "SELECT p.name, c.name, c.insee FROM place p LEFT JOIN commune c ON c.insee = p.commune WHERE p.id = ?",
         place_id,
     ) or ("", "", "")
-    return [*analyse(f"{name} {commune or ''}"), search.facet("p", place_id), search.facet("m", insee or "")]
+    return [
+        *map(search.word, analyse(f"{name} {commune or ''}")),
+        search.facet("p", place_id),
+        search.facet("m", insee or ""),
+    ]
 
 
 _Change = tuple[int, tuple[str, str] | None, tuple[str, str]]  # listing, its words in the index before and after
@@ -807,8 +1122,12 @@ def _index(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -
 
 def _write_index(changes: list[_Change]) -> None:
     """Write words to the index, and note which listings were published: only those have words."""
+    known = vocabulary.lexicon().meanings
+    strange: dict[str, None] = {}
     for listing_id, old, new in changes:
         search.put(listing_id, old, new)
+        strange.update(dict.fromkeys(word for word in new[0].split() if word not in known))
+    search.note_words(list(strange))
     fresh = [listing_id for listing_id, old, new in changes if new[1] and not (old and old[1])]
     if fresh:
         rows, now = ", ".join(["(?, ?)"] * len(fresh)), clock.now_ms()
@@ -886,7 +1205,7 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
         f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]
     ):
         errors.add("unit", "fixed_while_reserved")
-    if {"unit", "min_quantity", "step_quantity"} & set(clean):
+    if {"unit", "min_quantity", "step_quantity", "builder_min_quantity"} & set(clean):
         _check_smallest(after, errors)
     errors.refuse()
     _gate(after)
@@ -921,21 +1240,86 @@ def allocate(listing_id: int, allocation: str) -> None:
     )  # fmt: skip
 
 
-def reindex(place_id: int | None = None) -> int:
-    """Write the search words of published listings anew (of one place, or all): how many. After a place or a category was
-    renamed: their words were copied when each listing was published.
-    """
+def reindex(place_id: int) -> None:
+    """Write the search words of a place's published listings anew: its name and commune were copied when each was."""
     with db.transaction(), bulk():
-        condition = "" if place_id is None else "AND place_id = ?"
-        found = db.dicts(
-            f"SELECT * FROM listing WHERE status = 'published' {condition} ORDER BY id",
-            *(() if place_id is None else (place_id,)),
-        )
+        for listing in _locked("place_id = ?", place_id):
+            _index_anew(listing)
+
+
+def reindex_all() -> None:
+    """Have the search words of every listing written anew, batch by batch (`reindex_some`), the newest first: after names
+    of categories or communes changed, or the vocabulary. Until then they are found as they were.
+    """
+    with db.transaction():
+        db.insert_once(Counter, name=search.REINDEX, last=0)
+        db.run("UPDATE counter SET last = (SELECT COALESCE(MAX(id), 0) FROM listing) WHERE name = ?", search.REINDEX)
+
+
+def reindex_some(limit: int = 500) -> int:
+    """Write the search words of the next listings of `reindex_all` anew: how many; 0 when none is left."""
+    if not db.value("SELECT last FROM counter WHERE name = ?", search.REINDEX):
+        return 0
+    with db.transaction(), bulk():
+        last = db.value("UPDATE counter SET last = last WHERE name = ? RETURNING last", search.REINDEX)
+        found = _locked("id <= ? ORDER BY id DESC LIMIT ?", last, limit)
         for listing in found:
-            terms = _terms(listing)
-            db.run("UPDATE listing SET title_terms = ?, terms = ? WHERE id = ?", *terms, listing["id"])
-            _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
+            _index_anew(listing)
+        after = min(listing["id"] for listing in found) - 1 if len(found) == limit else 0
+        db.run("UPDATE counter SET last = ? WHERE name = ?", after, search.REINDEX)
     return len(found)
+
+
+def _locked(condition: str, *params: object) -> list[dict[str, Any]]:
+    """Published listings, locked by writing them: nobody revises what is about to be indexed."""
+    chosen = f"SELECT id FROM listing WHERE status = 'published' AND {condition}"
+    return db.dicts(f"UPDATE listing SET version = version + 1 WHERE id IN ({chosen}) RETURNING *", *params)
+
+
+def _index_anew(listing: Mapping[str, Any]) -> None:
+    terms = _terms(listing)
+    if terms != (listing["title_terms"], listing["terms"]):
+        db.run("UPDATE listing SET title_terms = ?, terms = ? WHERE id = ?", *terms, listing["id"])
+        _index(listing["id"], (listing["title_terms"], listing["terms"]), terms)
+
+
+def of_site(site_id: int, after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
+    """The published listings of a site, oldest first."""
+    now = db.to_ms(clock.now())
+    query = (
+        f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} "
+        "WHERE l.site_id = ? AND l.status = 'published' AND l.id > ? ORDER BY l.id LIMIT ?"
+    )
+    return _facts(db.dicts(query, now, now, site_id, after, limit))
+
+
+def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tuple[dict[str, Any], int | None]]:
+    """Give a site's new day to its listings that have the old one or are not there yet; each, with what it had.
+
+    What comes down so many days after the site's day still does. One whose time would be over before then has as long as
+    it had. Inside a transaction; takes their locks by id.
+    """
+    now = db.to_ms(clock.now())
+    moved = []
+    for (listing_id,) in db.rows("SELECT id FROM listing WHERE site_id = ? ORDER BY id", site_id):
+        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
+        code, had, until, status = db.row(
+            "SELECT code, available_from, available_until, status FROM listing WHERE id = ?", listing_id
+        ) or ("", None, None, "")
+        if status == "withdrawn" or had is None or (had != before and had <= now):
+            continue
+        behind = 0 if before is None else max(0, had - before)  # what comes down later keeps its distance
+        new = had if day is None and behind else None if day is None else day + behind
+        if new == had:
+            continue
+        longer = new - had if until is not None and new is not None and until < new else 0
+        db.run(
+            "UPDATE listing SET available_from = ?, available_until = available_until + ?, revision = revision + 1, "
+            "updated_at = ? WHERE id = ?",
+            new, longer, now, listing_id,
+        )  # fmt: skip
+        moved.append((_must(code), had))
+    return moved
 
 
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
@@ -977,6 +1361,11 @@ def put(actor: Actor, values: Mapping[str, Any], external_id: str | None, code: 
         raise Refusal("not_your_place", place=values.get("place"))
     if clean["quantity"] == found["imported_quantity"]:
         del clean["quantity"]
+    for name in ("builder_min_quantity", "resident_share", "resident_share_until"):
+        if name not in values:  # a file without these columns says nothing about them
+            del clean[name]
+    if clean["site_id"] and clean["site_id"] == found["site_id"] and _site_has_day(clean["site_id"]):
+        del clean["available_from"]  # the site's day moves it, and those whom it concerns are told
     if found["status"] == "withdrawn" or all(found[name] == value for name, value in clean.items()):
         return "unchanged"
     if "quantity" in clean:

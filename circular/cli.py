@@ -18,11 +18,25 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from peewee import PeeweeException
 
-from circular import catalog, db, draws, exports, imports, people, places, reservations, search, settings
+from circular import (
+    alerts,
+    catalog,
+    db,
+    draws,
+    exports,
+    imports,
+    people,
+    places,
+    reservations,
+    search,
+    settings,
+    vocabulary,
+)
 from circular.errors import Refusal
 from circular.people import Actor
 
 ROOT = Actor(None, "admin", "cli")
+BATCHES = 10  # of listings that are indexed anew before the server starts
 DEMO = settings.ROOT / "fixtures" / "demo"
 
 
@@ -46,6 +60,11 @@ def upgrade() -> list[str]:
     connect()
     ran = db.migrate()
     search.install()
+    if vocabulary.load():
+        catalog.reindex_all()
+        alerts.read_again()
+        for _ in range(BATCHES):  # the worker does the rest
+            catalog.reindex_some()
     return ran
 
 
@@ -111,7 +130,9 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
         _fail(refusal)
         return
     if report.updated and not dry_run and kind in ("places", "categories", "communes"):
-        catalog.reindex()
+        catalog.reindex_all()
+        while catalog.reindex_some():
+            pass
     click.echo(("Nothing was written. " if dry_run else "") + _summary(report))
     for error in imports.as_json(report)["errors"]:
         click.echo(f"row {error['row']}, column {error['column']}: {error['value']!r}. {error['message']}", err=True)

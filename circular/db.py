@@ -97,7 +97,7 @@ def open_database(url: str) -> Database:
             timeout=PATIENCE,
             lock_type="IMMEDIATE",
             autoconnect=False,
-            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -4096},
+            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -2048},
         )
     else:
         opened = PostgresqlDatabase(url, autoconnect=False, prefer_psycopg3=True, options="-c timezone=UTC")
@@ -370,6 +370,16 @@ def insert_once(table: type[Table], **values: object) -> bool:
 @functools.lru_cache(maxsize=128)
 def _insert_once(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
+
+
+def counters() -> dict[str, int]:
+    """Every counter by its name: one statement tells what has changed since it was last read (`count_up`)."""
+    return dict(rows("SELECT name, last FROM counter"))
+
+
+def count_up(name: str) -> None:
+    """Tell every process that something changed; and take the lock that keeps such changes apart. In a transaction."""
+    run("INSERT INTO counter (name, last) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1", name)
 
 
 def skip_locked() -> str:

@@ -58,6 +58,16 @@ REFUSALS: dict[str, Rule] = {
     "wrong_pickup_code": Rule(Kind.CONFLICT, "This pickup code is wrong. Ask for the 4 digits of the SMS."),
     "too_many_attempts": Rule(Kind.TOO_MANY, "Too many wrong codes at this place. Try again in {retry_after} seconds."),
     "more_than_reserved": Rule(Kind.CONFLICT, "Only {reserved} were reserved."),
+    "not_buildable": Rule(
+        Kind.CONFLICT, "Not everything that {title} takes is there now: see what is missing, and try again later."
+    ),
+    "below_builder_minimum": Rule(
+        Kind.CONFLICT, "For who builds for a living, the smallest quantity of this lot is {minimum}."
+    ),
+    "kept_for_residents": Rule(
+        Kind.CONFLICT,
+        "{share} % of this lot are kept for residents: for who builds for a living, {available} are left. Ask for less.",
+    ),
     "opted_out": Rule(Kind.CONFLICT, "This person asked for no more messages (STOP)."),
     # what is given out by lot, or together
     "not_open_yet": Rule(Kind.CONFLICT, "Requests for this open on {opens_at}. Come back then."),
@@ -169,6 +179,7 @@ FIELD_ERRORS: dict[str, str] = {
     "another_place": "You are not staff of this place.",
     "duplicate": "This row repeats row {row}.",
     "one_word": "One word alone.",
+    "no_machine": "This project takes no machine: leave the slot out.",
     "other_words": "Say it with other words.",
     "publishing_hazard": REFUSALS["hazard"].sentence,
     "below_reserved": REFUSALS["quantity_below_reserved"].sentence,

@@ -67,6 +67,8 @@ def _listings() -> Iterator[Row]:
             "lon": listing["longitude"],
             "available_from": _at(listing, "available_from"),
             "available_until": _at(listing, "available_until"),
+            "builder_min_quantity": listing["builder_min_quantity"] and catalog.amount(listing["builder_min_quantity"]),
+            "resident_share_until": _at(listing, "resident_share_until"),
         }
 
 

@@ -208,6 +208,15 @@ def whose(actor: Actor, phone: str | None) -> int:
     return ensure(reachable_phone(phone))
 
 
+def is_builder(person_id: int) -> bool:
+    """True for somebody with a live builder's token: they build for a living, also when they text."""
+    query = (
+        "SELECT 1 FROM token t WHERE t.person_id = ? AND t.role = 'builder' AND t.revoked_at IS NULL "
+        "AND (t.expires_at IS NULL OR t.expires_at > ?) LIMIT 1"
+    )
+    return db.value(query, person_id, _now()) is not None
+
+
 def language(person_id: int, default: str) -> str:
     """The language to write to somebody in: chosen, else shown by their words, else `default`."""
     found = db.row("SELECT language, shown_language FROM person WHERE id = ?", person_id)

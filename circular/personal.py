@@ -128,7 +128,7 @@ def erase(actor: Actor) -> None:
 
 def _cancel_all(person_id: int, door: str) -> None:
     own = Actor(person_id, "resident", door)
-    for held in reservations.mine(person_id, settings.get().builder_max_holds):
+    for held in reservations.mine(person_id, PAGE):
         try:
             reservations.cancel(own, held["reference"])
         except Refusal as refusal:  # handed over, or lapsed, just now

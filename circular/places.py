@@ -19,6 +19,7 @@ from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 from circular.text import fold
 
+NAMES = "places"  # the counter of changes: a search knows every name of a place and of a commune
 SITE_KINDS = ("deconstruction", "friche")
 CODE = re.compile(r"[a-z0-9][a-z0-9-]{1,39}")
 
@@ -76,9 +77,17 @@ class Site(db.Table):
     description = TextField(default="")
     source = TextField(default="")
     place_id = BigIntegerField(null=True)
+    available_from = BigIntegerField(null=True)  # when its materials can be fetched, in milliseconds since 1970
+    opening_hours = TextField(default="")  # of the hand-over at the site; none: at the listing's place
     revision = IntegerField(default=1)
     created_at = db.UtcDateTimeField()
     updated_at = db.UtcDateTimeField()
+
+
+# Where a listing is handed over: at its site `s` when that has hours of its own, else at its place `p`.
+AT_SITE = "COALESCE(s.opening_hours, '') <> ''"
+WHERE_NAME = f"CASE WHEN {AT_SITE} THEN s.name ELSE p.name END"
+WHERE_HOURS = f"CASE WHEN {AT_SITE} THEN s.opening_hours ELSE p.opening_hours END"
 
 
 # --- communes ---------------------------------------------------------------------------------------------------------
@@ -106,6 +115,7 @@ def put_commune(values: Mapping[str, Any]) -> None:
     fields = {name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population")}
     db.run("DELETE FROM commune WHERE insee = ?", fields["insee"])
     Commune.insert(**fields).execute()
+    db.count_up(NAMES)
 
 
 def find_commune(text: str) -> str | None:
@@ -192,10 +202,12 @@ def put_place(code: str, values: Mapping[str, Any]) -> str:
     if not found:
         _check_code(code)
         Place.insert(code=code, created_at=now, updated_at=now, **clean).execute()
+        db.count_up(NAMES)
         return "created"
     if all(found[0][name] == value for name, value in clean.items()):
         return "unchanged"
     Place.update(revision=Place.revision + 1, updated_at=now, **clean).where(Place.code == code).execute()
+    db.count_up(NAMES)
     return "updated"
 
 
@@ -215,6 +227,7 @@ def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: 
         found = get_place(code)
         actor.require_place(found["id"], code)
         revise("place", found["id"], revision, check_place(changes, partial=True))
+        db.count_up(NAMES)
         return get_place(code)
 
 
@@ -237,9 +250,10 @@ def revise(table: str, row_id: int, revision: int | None, changes: Mapping[str, 
 # --- sites ------------------------------------------------------------------------------------------------------------
 SITE_COLUMNS = (
     "s.id, s.code, s.kind, s.name, s.commune, s.address, s.latitude, s.longitude, s.starts_on, s.ends_on, s.owner, "
-    "s.description, s.source, s.place_id, p.code AS place, s.revision, s.created_at, s.updated_at"
+    "s.description, s.source, s.available_from, s.opening_hours, s.place_id, p.code AS place, c.name AS commune_name, "
+    "s.revision, s.created_at, s.updated_at"
 )
-SITE_FROM = "FROM site s LEFT JOIN place p ON p.id = s.place_id"
+SITE_FROM = "FROM site s LEFT JOIN place p ON p.id = s.place_id LEFT JOIN commune c ON c.insee = s.commune"
 
 
 def get_site(code: str) -> dict[str, Any]:
@@ -268,6 +282,8 @@ def check_site(values: Mapping[str, Any], *, partial: bool = False) -> dict[str,
     fields.coordinates()
     fields.day("starts_on")
     fields.day("ends_on")
+    fields.moment("available_from", settings.get().timezone)
+    check_opening_hours(fields)
     if (fields.clean.get("ends_on") or "9") < (fields.clean.get("starts_on") or "0"):
         fields.errors.add("ends_on", "end_before_start")
     return fields.done()
@@ -295,6 +311,10 @@ def put_site(code: str, values: Mapping[str, Any]) -> str:
     clean = check_site(values)
     found = db.dicts("SELECT * FROM site WHERE code = ?", code)
     now = clock.now()
+    if found:
+        del clean["available_from"]  # a changed day must be told to those whom it concerns: `sites.revise` does
+        if "opening_hours" not in values:
+            del clean["opening_hours"]
     if not found:
         Site.insert(code=code, created_at=now, updated_at=now, **clean).execute()
         return "created"
@@ -305,7 +325,7 @@ def put_site(code: str, values: Mapping[str, Any]) -> str:
 
 
 def revise_site(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
-    """Change fields of a site, by the staff of its place or an admin.
+    """Change fields of a site, by the staff of its place or an admin. What that means for its listings, `sites` knows.
 
     Raises: Refusal("no_such_site" | "wrong_role" | "not_your_place" | "invalid" | "stale").
     """
@@ -314,6 +334,17 @@ def revise_site(actor: Actor, code: str, changes: Mapping[str, Any], revision: i
         actor.require_place(found["place_id"], found["place"] or code)
         revise("site", found["id"], revision, check_site(changes, partial=True))
         return get_site(code)
+
+
+def where(place: str, site: str | None) -> dict[str, Any]:
+    """Where a listing of a place and a site is handed over, as a place: at a site that has hours, by the place's people."""
+    found = get_place(place)
+    if site is not None:
+        there = get_site(site)
+        if there["opening_hours"]:
+            names = ("name", "address", "commune_name", "opening_hours", "latitude", "longitude")
+            return {**found, "label": "", "postcode": "", **{name: there[name] for name in names}}
+    return found
 
 
 def slug(name: str) -> str:

@@ -7,11 +7,10 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, IntegerField, TextField
 
-from circular import catalog, clock, db, places, search, settings
+from circular import catalog, clock, db, places, settings, wishes
 from circular.checks import MISSING, Fields
 from circular.errors import Refusal
 from circular.people import Actor
-from circular.text import analyse
 
 DIFFICULTIES = ("easy", "medium", "hard")
 
@@ -59,10 +58,15 @@ def get(code: str) -> dict[str, Any]:
     return _with_needs(found)[0]
 
 
+def exists(code: str) -> bool:
+    """True when `code` is a project's."""
+    return db.value("SELECT 1 FROM project WHERE code = ?", code) is not None
+
+
 def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
     """Projects by age, from the one after id `after`; with words, those whose title or description holds them all."""
-    words = search.words(q)
-    if q.strip() and not words:
+    wanted = wishes.tokens(wishes.read(q))
+    if q.strip() and not wanted:
         return []
     found: list[dict[str, Any]] = []
     while len(found) < limit:
@@ -71,7 +75,9 @@ def find(q: str = "", after: int = 0, limit: int = 20) -> list[dict[str, Any]]:
             break
         after = batch[-1]["id"]
         found += [
-            project for project in batch if set(words) <= set(analyse(f"{project['title']} {project['description']}"))
+            project
+            for project in batch
+            if not wanted or wishes.fits(wanted, f"{project['title']} {project['description']}", project["lang"])
         ]
     return _with_needs(found[:limit])
 

@@ -17,16 +17,16 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, i18n, limits, notices, people, places, settings
-from circular.checks import Fields
+from circular.checks import MILLI, Fields
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -44,6 +44,8 @@ on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
 # What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
 # Refusal. How a listing is given out (draws.py) comes after this noun too.
 gates: list[Callable[[Mapping[str, Any]], None]] = []
+# What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
+on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
 
 class Reservation(db.Table):
@@ -64,6 +66,8 @@ class Reservation(db.Table):
     ended_at = BigIntegerField(null=True)
     extended_at = BigIntegerField(null=True)  # when its person took their one extension
     reminded_at = BigIntegerField(null=True)  # when its person was last reminded of the present expiry
+    kit_id = BigIntegerField(null=True)  # of what was reserved together (kits.py)
+    moved_at = BigIntegerField(null=True)  # when the day from which it is there last changed
 
 
 class ReservationEvent(db.Table):
@@ -82,13 +86,22 @@ class ReservationEvent(db.Table):
 
 COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
-    "r.ended_at, r.extended_at, l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
-    "r.place_id, p.code AS place, p.name AS place_name, p.opening_hours AS place_hours, p.phone AS place_phone, h.phone"
+    "r.ended_at, r.extended_at, r.kit_id, (SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
+    "l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
+    f"r.place_id, p.code AS place, s.code AS site, {places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, "
+    "p.phone AS place_phone, h.phone"
 )
 SOURCE = (
     "FROM reservation r JOIN listing l ON l.id = r.listing_id JOIN place p ON p.id = r.place_id "
-    "JOIN person h ON h.id = r.person_id"
+    "LEFT JOIN site s ON s.id = l.site_id JOIN person h ON h.id = r.person_id"
 )
+
+
+class Part(NamedTuple):
+    """What a reservation shares with those of its kit: one code, and one place among what a person may hold."""
+
+    kit_id: int
+    pickup_code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +199,14 @@ def holds_any(person_id: int) -> bool:
 
 
 def desk_of(person_id: int) -> dict[str, Any] | None:
-    """The place that knows a person: where they hold something, else where they last did, else the town's first."""
-    code = db.value(
-        f"SELECT p.code FROM reservation r JOIN place p ON p.id = r.place_id WHERE r.person_id = ? "
+    """Where a person is known: where they hold something, else where they last did, else at the town's first place."""
+    found = db.row(
+        f"SELECT p.code, s.code {SOURCE} WHERE r.person_id = ? "
         f"ORDER BY CASE WHEN {catalog.LIVE} THEN 0 ELSE 1 END, r.id DESC LIMIT 1",
         person_id,
         _now(),
     )
-    return places.get_place(code) if code else next(iter(places.find_places(limit=1)), None)
+    return places.where(*found) if found else next(iter(places.find_places(limit=1)), None)
 
 
 def by_origin(origin: str) -> dict[str, Any] | None:
@@ -202,14 +215,52 @@ def by_origin(origin: str) -> dict[str, Any] | None:
     return _facts(found[0]) if found else None
 
 
+def of_kit(kit_id: int) -> list[dict[str, Any]]:
+    """The reservations of a kit, oldest first."""
+    return [_facts(found) for found in db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.kit_id = ? ORDER BY r.id", kit_id)]
+
+
+def together(found: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Reservations, with each kit as one: the project's title and number, how many lots, their places, the earliest end."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for one in found:
+        groups.setdefault(one["kit_id"] or one["reference"], []).append(one)
+    return [_as_one(same) if same[0]["kit_id"] else same[0] for same in groups.values()]
+
+
+def _kit(kit_id: int) -> tuple[str, str]:
+    """The title and the number of the project that a kit is for."""
+    query = "SELECT j.title, j.code FROM kit k JOIN project j ON j.id = k.project_id WHERE k.id = ?"
+    title, code = db.row(query, kit_id) or ("", "")
+    return title, code
+
+
+def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
+    title, code = _kit(same[0]["kit_id"])
+    return {
+        **same[0],
+        "title": title,
+        "listing": code,
+        "quantity": len(same) * MILLI,
+        "unit": "lot",
+        "count": len(same),
+        "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in same)),
+        "expires_at": min(part["expires_at"] for part in same),
+    }
+
+
 # --- reserving --------------------------------------------------------------------------------------------------------
-def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
+def reserve(
+    actor: Actor, person_id: int, code: str, quantity: object, origin: str, *, part: Part | None = None
+) -> dict[str, Any]:
     """Hold some of a listing for a person; `quantity` in the listing's unit (None: its smallest).
 
-    `origin` names the line, request or form that asks: asking again by the same one returns the first result.
+    `origin` names the line, request or form that asks: asking again by the same one returns the first result. As a `part`
+    of a kit it counts with it, and whoever reserves the kit tells its person.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" |
     "no_longer_available" | "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" |
-    "sold_out" | "too_many_reservations" | "not_open_yet" | "entries_only" | "window_closed").
+    "sold_out" | "too_many_reservations" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" |
+    "entries_only" | "window_closed").
     """
     with db.transaction():
         catalog.lock(code)
@@ -232,29 +283,32 @@ def reserve(actor: Actor, person_id: int, code: str, quantity: object, origin: s
                 available=catalog.amount(available),
                 unit=listing["unit"],
             )
-        _check_limit(actor, person_id, now)
+        check_shares(listing, wanted, person_id)
+        _check_limit(actor, person_id, now, part)
         start = db.from_ms(
             max(now, listing["available_from"] or 0)
         )  # a lot not taken down yet is held from that day on
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
         reference = secrets.token_hex(10)
-        pickup_code = _pickup_code(person_id, listing["place_id"])
+        code_of = part.pickup_code if part else pickup_code_for(person_id, (listing["place_id"],))
         reservation_id = db.value(
             "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "
-            "pickup_code, origin, created_at, expires_at) VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?) RETURNING id",
+            "pickup_code, origin, created_at, expires_at, kit_id) "
+            "VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?, ?) RETURNING id",
             reference,
             person_id,
             listing["id"],
             listing["place_id"],
             wanted,
-            pickup_code,
+            code_of,
             origin,
             now,
             expires_at,
+            part.kit_id if part else None,
         )
         _log(reservation_id, actor, "reserve", quantity=wanted)
         made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
-        if actor.door != "sms" and made["phone"]:  # by SMS the answer itself is the proof
+        if actor.door != "sms" and made["phone"] and part is None:  # by SMS the answer itself is the proof
             facts = (
                 "title",
                 "quantity",
@@ -326,7 +380,24 @@ def check_quantity(listing: Mapping[str, Any], quantity: object) -> int:
     return wanted
 
 
-def _check_limit(actor: Actor, person_id: int, now: int) -> None:
+def check_shares(listing: Mapping[str, Any], wanted: int, person_id: int) -> None:
+    """What a builder may not have of a lot. Who builds for a living is known by a token, whatever the door.
+
+    Raises: Refusal("below_builder_minimum" | "kept_for_residents").
+    """
+    if not (listing["builder_min_quantity"] or listing["resident_share"]) or not people.is_builder(person_id):
+        return
+    facts = {"code": listing["code"], "title": listing["title"], "unit": listing["unit"]}
+    minimum, most = catalog.for_builders(listing)
+    left = min(most, listing["available"])
+    if wanted < minimum:
+        raise Refusal("below_builder_minimum", minimum=catalog.amount(minimum), **facts)
+    if wanted > most:
+        raise Refusal("kept_for_residents", available=catalog.amount(left), share=listing["resident_share"], **facts)
+
+
+def _check_limit(actor: Actor, person_id: int, now: int, part: Part | None) -> None:
+    """A kit is one of what somebody may hold, however many lots it takes. Raises: Refusal("too_many_reservations")."""
     chosen = settings.get()
     own = person_id == actor.person_id
     limit = (
@@ -335,21 +406,25 @@ def _check_limit(actor: Actor, person_id: int, now: int) -> None:
     # Two reservations of one person may run at once on different listings: the person's row is locked, after the
     # listing's (always in that order, so that no two wait for each other).
     people.lock(person_id)
-    held = db.value(f"SELECT COUNT(*) FROM reservation r WHERE r.person_id = ? AND {catalog.LIVE}", person_id, now)
+    held = db.value(
+        "SELECT COUNT(DISTINCT COALESCE(-r.kit_id, r.id)) FROM reservation r WHERE r.person_id = ? "
+        f"AND COALESCE(r.kit_id, 0) <> ? AND {catalog.LIVE}",
+        person_id, part.kit_id if part else -1, now,
+    )  # fmt: skip
     if held >= limit:
         raise Refusal("too_many_reservations", limit=limit)
 
 
-def _pickup_code(person_id: int, place_id: int) -> str:
-    """Four random digits that no live reservation of the person has, nor of the place while it has few thousands."""
+def pickup_code_for(person_id: int, place_ids: Collection[int]) -> str:
+    """Four random digits that no live reservation of the person has, nor of the places while they have few thousands."""
     query = (
         "SELECT pickup_code, person_id FROM reservation WHERE pickup_code IN (?, ?, ?, ?) "
-        "AND state IN ('held', 'prepared') AND (place_id = ? OR person_id = ?)"
+        f"AND state IN ('held', 'prepared') AND (place_id IN ({', '.join('?' for _ in place_ids)}) OR person_id = ?)"
     )
     for tries in itertools.count():
         drawn = secrets.randbelow(9000**4)  # four at once: each draw asks the operating system, each query the database
         tried = [str(1000 + drawn // 9000**n % 9000) for n in range(4)]
-        taken = db.rows(query, *tried, place_id, person_id)
+        taken = db.rows(query, *tried, *place_ids, person_id)
         # At a place with 8,000 held, one person in three hundred has to share a code.
         free = set(tried).difference(code for code, holder in taken if holder == person_id or tries < 12)
         if free:
@@ -471,15 +546,19 @@ def expire(limit: int = 500) -> int:
     with db.transaction():
         now = _now()
         lapsed = db.rows(
-            "SELECT id, person_id, listing_id FROM reservation WHERE state = 'held' AND expires_at <= ? "
+            "SELECT id, person_id, listing_id, kit_id FROM reservation WHERE state = 'held' AND expires_at <= ? "
             "ORDER BY expires_at LIMIT ?" + db.skip_locked(),
             now,
             limit,
         )
         system = Actor(None, "system", "cli")
-        for reservation_id, person_id, listing_id in lapsed:
+        told: set[int] = set()
+        for reservation_id, person_id, listing_id, kit_id in lapsed:
             title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-            if _end(system, {"id": reservation_id}, "expired", "expire"):
+            if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
+                if kit_id is not None:  # one text for all of it
+                    told.add(kit_id)
+                    title, code = _kit(kit_id)
                 notices.tell(person_id, "expired", title=title, code=code)
         return len(lapsed)
 
@@ -516,9 +595,11 @@ def remind(limit: int = 500) -> int:
         )
         for (reservation_id,) in soon:
             db.run("UPDATE reservation SET reminded_at = ? WHERE id = ?", now, reservation_id)
-            found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
+        among = f"r.id IN ({', '.join('?' * len(soon))})"
+        found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {among}", *(id_ for (id_,) in soon)) if soon else []
+        for one in together(sorted(found, key=lambda one: int(one["expires_at"]))):
             facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
-            notices.tell(found["person_id"], "reminder", **{name: found[name] for name in facts})
+            notices.tell(one["person_id"], "reminder", **{name: one[name] for name in facts})
         return len(soon)
 
 
@@ -541,11 +622,53 @@ def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision
     Raises as `catalog.revise` does.
     """
     with db.transaction():
+        actor.require("staff")
+        catalog.lock(code)
+        before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
         found = catalog.revise(actor, code, changes, revision)
+        tell_moved(follow_day(actor, found, before))
         if catalog.blocking_hazard(found["hazards"]):
             _end_holds(actor, found)
         _changed(found["id"])
         return found
+
+
+def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> list[dict[str, Any]]:
+    """The day from which a locked listing is there was `before`: its holds last as many opening days from the new one.
+
+    None ends sooner than it did when the day is later. Those who wait are told; the holds are returned for `tell_moved`.
+    """
+    if listing["available_from"] == before:
+        return []
+    now = _now()
+    start = db.from_ms(max(now, listing["available_from"] or 0))
+    later = (listing["available_from"] or 0) > (before or 0)
+    query = f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id"
+    for found in db.dicts(query, listing["id"], now):
+        until = places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days)
+        if found["extended_at"] is not None:
+            until = places.nth_closing(listing["place_hours"], until, EXTENSION_OPENING_DAYS)
+        expires_at = max(db.to_ms(until), found["expires_at"] if later else 0)
+        db.run(
+            "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ?",
+            expires_at, now, found["id"],
+        )  # fmt: skip
+        _log(found["id"], actor, "move", available_from=listing["available_from"], expires_at=expires_at)
+    for follow in on_move:
+        follow(listing)
+    return db.dicts(query, listing["id"], now)
+
+
+def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
+    """Tell the people of reservations the new day, and that they may give up what no longer suits them."""
+    for one in found:
+        facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+        notices.tell(
+            one["person_id"],
+            "moved",
+            available_from=one["available_from"] or _now(),
+            **{name: one[name] for name in facts},
+        )
 
 
 def _changed(listing_id: int, made: Mapping[str, Any] | None = None) -> None:

@@ -1,13 +1,19 @@
 """Full-text search over published listings, on the engines' own machinery: FTS5 on SQLite, tsvector on PostgreSQL.
 
-Both index the same words: `text.analyse` of the title (`title_terms`) and of everything else that describes a listing
-(`terms`: description, category in every language, place, commune, and one token for each facet), so no extension and
-no dictionary is needed and both find the same listings.
+Both index the same tokens, so no extension and no dictionary is needed and both find the same listings in the same order:
+the words of a title (`title_terms`) and of everything else that describes a listing (`terms`), as `text.analyse` leaves
+them, and tokens that say what the words mean: `xv` + concept for each thing that a text names and for all that is broader
+(a plank is wood), `xh` for what the listing itself is (a wooden door is a door; wood is what it is made of), `xz` + mm for
+each of its sizes, and one token for each facet. A query becomes units (concepts, or a word that is none), sizes, a quantity
+and a place (`read`); a list walks `tiers`, each of them newest first: the thing itself as it was described, the thing
+itself, in the title, anywhere.
 
-Order: listings whose title holds every word, newest first; then those that hold every word anywhere, newest first.
-Reading in rowid order stays flat (0.04 ms at 10k, 100k and 1M rows for a word in 80 % of them) where ranking by bm25
-grows with the matches (7, 81, 1,054 ms): figures of design/performance.md. When no listing holds every word, words
-are completed (`carrel` finds carrelage), then any one of them will do.
+Why this engine. Reading in rowid order stays flat (0.04 ms at 10k, 100k and 1M rows for a word in 80 % of them) where
+ranking by bm25 grows with the matches (7, 81, 1,054 ms): what matters is a token or the order of rows, never a sum over
+matches. Meaning costs nothing when it is asked for: `tol` is one token, not an OR of forty words. tantivy ranks a frequent
+word in 1.1 ms at 1M, but is a second store with one writer, 7 ms a commit. Trigrams for typos cost 175 ms (FTS5) or 611 ms
+(pg_trgm by distance) at 1M; a word is held against the vocabulary instead (0.2 to 1 ms, and only when nothing has it).
+Figures: design/performance.md.
 """
 
 from __future__ import annotations
@@ -15,8 +21,11 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
+import itertools
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from peewee import BigIntegerField, TextField
@@ -27,17 +36,13 @@ from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import LONGEST_WORD, analyse, fold
 
-MOST_WORDS = 8
-# Little words that say nothing about a thing; a query of only these searches for them all the same.
-STOP_WORDS = frozenset(
-    "de du des la le les un une et au aux en pour avec sans sur par the of for and with el los las del para con y o os "
-    "as do da dos das com e ki nan pou ak epi an ek".split()
-)
-EXACT, PREFIX, ANY = "exact", "prefix", "any"
+EXACT, ANY = "exact", "any"  # whether what is found has all that was asked for
+REINDEX = "reindex"  # the counter of the listing from which down the index is brought up to date (catalog.reindex_some)
+MOST_SHOWN = 200  # listings of a window that a cursor can name
 
 
 class Match(NamedTuple):
-    """SQL that walks matching listings newest first: a FROM source, a condition, its parameters."""
+    """SQL that walks matching listings newest first: a FROM source, a condition, its parameters, what to order by."""
 
     source: str
     condition: str
@@ -46,33 +51,32 @@ class Match(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """Where a page ended: how words were matched, in the title or anywhere, and the last listing's id."""
+    """Where a page ended: how much of what was asked for is left out (`rung`), which tier, below which listing's id its
+    window begins (0: at the newest), and which of the window were shown. What is published meanwhile is newer than the
+    window, and what is withdrawn shifts nothing.
+    """
 
-    mode: str
-    in_title: bool
-    last_id: int
+    rung: int
+    tier: int
+    top: int
+    shown: tuple[int, ...] = ()
 
     def encode(self) -> str:
         """Text for a link."""
-        return base64.urlsafe_b64encode(json.dumps(self).encode()).decode().rstrip("=")
+        numbers = (self.rung, self.tier, self.top, *(self.top - one for one in self.shown))
+        return base64.urlsafe_b64encode(json.dumps(numbers, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def decode_cursor(text: str) -> Cursor:
     """Raises: Refusal("bad_cursor")."""
     try:
-        mode, in_title, last_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if mode in (EXACT, PREFIX, ANY) and isinstance(in_title, bool) and 0 <= last_id < 2**63:
-            return Cursor(mode, in_title, int(last_id))
+        rung, tier, top, *shown = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        whole = all(type(one) is int and abs(one) < 2**63 for one in (rung, tier, top, *shown))
+        if whole and rung >= 0 and tier >= 0 and top >= 0 and len(shown) <= MOST_SHOWN:
+            return Cursor(rung, tier, top, tuple(top - one for one in shown))
     except (ValueError, TypeError, binascii.Error, RecursionError):
         pass
     raise Refusal("bad_cursor")
-
-
-def words(query: str) -> list[str]:
-    """The words of a query that say something, at most MOST_WORDS; a synonym stands for the words of its meaning."""
-    means = _meanings()
-    found = list(dict.fromkeys(word for given in analyse(query) for word in means.get(given, (given,))))
-    return [word for word in found if word not in STOP_WORDS][:MOST_WORDS] or found[:MOST_WORDS]
 
 
 # --- synonyms ---------------------------------------------------------------------------------------------------------
@@ -85,12 +89,14 @@ class Synonym(db.Table):
     created_at = db.UtcDateTimeField()
 
 
+SYNONYMS = "synonyms"  # the counter of their changes
 MEANING_LIMIT = 80  # characters
 MOST_SYNONYMS = 5000  # every process keeps them all
 
 
-def _meanings() -> dict[str, tuple[str, ...]]:
-    version = db.value("SELECT last FROM counter WHERE name = 'synonyms'")
+def meanings(counters: Mapping[str, int]) -> dict[str, tuple[str, ...]]:
+    """The words that each synonym of the staff stands for."""
+    version = counters.get(SYNONYMS)
     return _read_meanings(version, db.database.obj) if version else {}
 
 
@@ -131,7 +137,7 @@ def add_synonym(actor: Actor, values: Mapping[str, Any]) -> dict[str, Any]:
         fields.errors.add("means", "other_words")
     means = fields.done()["means"]
     with db.transaction():
-        _note_change()
+        db.count_up(SYNONYMS)
         if db.value("SELECT COUNT(*) FROM synonym WHERE word <> ?", found[0]) >= MOST_SYNONYMS:
             raise Refusal("too_many_synonyms", limit=MOST_SYNONYMS)
         db.run(
@@ -146,23 +152,67 @@ def remove_synonym(actor: Actor, word: str) -> None:
     """`word` means itself again. Raises: Refusal("wrong_role" | "no_such_synonym")."""
     actor.require("staff")
     with db.transaction():
-        _note_change()
+        db.count_up(SYNONYMS)
         if not db.run("DELETE FROM synonym WHERE word = ?", "".join(analyse(word)[:1])):
             raise Refusal("no_such_synonym", word=word)
 
 
-def _note_change() -> None:
-    """Tell every process; and take the lock that keeps changes apart."""
-    db.run(
-        "INSERT INTO counter (name, last) VALUES ('synonyms', 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1"
-    )
-
-
+# --- tokens -----------------------------------------------------------------------------------------------------------
 def facet(kind: str, value: object) -> str:
     """One token for a facet: `facet("k", "material")` -> `xkmaterial`. Letters and digits only, so that no engine cuts it."""
     return f"x{kind}" + "".join(c if c.isalnum() else "0" for c in fold(str(value)))
 
 
+_NUMBER = r"(\d{1,6}(?:[.,]\d{1,3})?)"
+_PAIR = re.compile(
+    rf"(?<![\w.,]){_NUMBER}\s*(mm|cm|m)?\s*[x×*]\s*{_NUMBER}\s*(mm|cm|m)?(?:\s*[x×*]\s*{_NUMBER}\s*(mm|cm|m)?)?(?!\w)"
+)
+_METRES = re.compile(r"(?<![\w.,])(\d{1,3})\s?m\s?(\d{2})(?!\w)")  # 2m50
+_LENGTH = re.compile(rf"(?<![\w.,]){_NUMBER}\s*(mm|cm|metres?|metros?|meters?|m)(?!\w)")
+FAR = 9.0  # the mismatch of a listing whose sizes nobody wrote
+MM = {"mm": 1, "cm": 10, "m": 1000}
+
+
+def millimetres(number: str, unit: str) -> int:
+    """A length: `2,5` and `m` -> 2500."""
+    return round(float(number.replace(",", ".")) * MM[unit if unit in MM else "m"])
+
+
+def sizes_of(title: str, dimensions: Mapping[str, Any]) -> list[int]:
+    """The lengths (mm) that a listing has: its dimensions, and what its title says (`200x20 cm`, `2 m`)."""
+    found, rest = [int(number) for number in dimensions.values()], fold(title)
+    for pair in _PAIR.finditer(rest):
+        numbers = [number for number in pair.group(1, 3, 5) if number]
+        unit = pair.group(6) or pair.group(4) or pair.group(2) or ("cm" if len(numbers) < 3 else "mm")
+        found += [millimetres(number, unit) for number in numbers]
+    rest = _PAIR.sub(" ", rest)
+    found += [int(whole) * 1000 + int(part) * 10 for whole, part in _METRES.findall(rest)]
+    found += [millimetres(number, unit) for number, unit in _LENGTH.findall(_METRES.sub(" ", rest))]
+    return list(dict.fromkeys(size for size in found if 0 < size < 10**6))
+
+
+def word(stem: str) -> str:
+    """The token of a word. Tokens that are no words begin with one x, words that do with two: nobody can type a facet."""
+    return f"x{stem}" if stem[0] == "x" else stem
+
+
+def mismatch(wanted: Iterable[tuple[int, ...]], listing: Mapping[str, Any]) -> float:
+    """How far a listing's sizes are from the nearest way to read those wanted: 0 for the same, 1 for twice or half."""
+    sizes = sizes_of(listing["title"], listing["dimensions"])[:6]
+    ways = (
+        sum(abs(math.log2(one / size)) for one, size in zip(way, chosen, strict=True)) / len(way)
+        for way in wanted
+        for chosen in itertools.permutations(sizes, len(way))
+    )
+    return round(min(ways, default=FAR), 1)
+
+
+def size(mm: int) -> str:
+    """The token of a size."""
+    return f"xz{mm}"
+
+
+# --- the index --------------------------------------------------------------------------------------------------------
 def install() -> None:
     """Create what the engine needs, and fill it when it is new. Run after every migration: a rebuilt table loses it."""
     with db.transaction():
@@ -206,36 +256,79 @@ def put(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> N
     db.run("INSERT INTO listing_search (rowid, title_terms, terms) VALUES (?, ?, ?)", listing_id, *new)
 
 
-def match(query_words: list[str], facets: list[str], mode: str, in_title: bool) -> Match:
-    """The listings that hold `facets` and every word (any word in mode ANY), in the title or only elsewhere."""
-    sqlite = db.is_sqlite()
-    if not query_words and not facets:
+def note_words(words: list[str]) -> None:
+    """Keep the words of titles that no dictionary has, so that a typo finds them too."""
+    kept = [word for word in words if len(word) > 3 and word.isalpha() and word[0] != "x"]
+    for some in (kept[start : start + 100] for start in range(0, len(kept), 100)):
+        rows = ", ".join(["(?)"] * len(some))
+        db.run(f"INSERT INTO title_word (word) VALUES {rows} ON CONFLICT DO NOTHING", *some)
+
+
+def matching(expression: str, newest: int = 0, below: int = 2**62) -> Match:
+    """The published listings that an expression (`has`, `all_of`, `any_of`, `but_not`) fits; every one when it is empty.
+
+    With `newest`, at most so many of those with an id below another are looked at: the rest costs nothing.
+    """
+    if not expression:
         return Match("listing l", "l.status = 'published'", (), "l.id")
-    joiner = (" OR " if sqlite else " | ") if mode == ANY else (" AND " if sqlite else " & ")
-    both = " AND " if sqlite else " & "
-
-    def term(word: str, column: str) -> str:
-        if sqlite:
-            return f'{column}"{word}"' + (" *" if mode == PREFIX else "")
-        star = "*" if mode == PREFIX else ""
-        weight = "A" if column else ""
-        return f"'{word}'" + (f":{star}{weight}" if star or weight else "")
-
-    titled = joiner.join(term(word, "title_terms : ") for word in query_words)
-    anywhere = joiner.join(term(word, "") for word in query_words)
-    narrowed = both.join((f'terms : "{token}"' if sqlite else f"'{token}':B") for token in facets)
-    if not query_words:
-        expression = narrowed
-    elif in_title:
-        expression = f"({titled})" + (f"{both}{narrowed}" if narrowed else "")
-    else:
-        wanted = f"({anywhere})" + (f"{both}{narrowed}" if narrowed else "")
-        expression = f"({wanted}) NOT ({titled})" if sqlite else f"({wanted}) & !({titled})"
-    if sqlite:
+    if newest and db.is_sqlite():
+        some = "SELECT rowid FROM listing_search WHERE listing_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+        source = f"({some}) f CROSS JOIN listing l ON l.id = f.rowid"
+        return Match(source, "l.status = 'published'", (expression, below, newest), "f.rowid")
+    if db.is_sqlite():
         return Match(
             "listing_search f CROSS JOIN listing l ON l.id = f.rowid",
             "f.listing_search MATCH ? AND l.status = 'published'",
             (expression,),
             "f.rowid",
         )
-    return Match("listing l", "l.tsv @@ to_tsquery('simple', ?) AND l.status = 'published'", (expression,), "l.id")
+    # Written into the statement, since one plan suits no two searches: a rare word is looked up and sorted, a frequent one
+    # is met on the way down the newest (1.2 ms; 10 at 30,000 listings by a plan made for any). Tokens are letters and digits.
+    assert not _UNSAFE.search(expression), expression
+    asked = "tsv @@ to_tsquery('simple', '" + expression.replace("'", "''") + "')"
+    if newest:
+        some = f"SELECT id FROM listing WHERE {asked} AND id < ? AND status = 'published' ORDER BY id DESC LIMIT ?"
+        return Match(f"({some}) f JOIN listing l ON l.id = f.id", "TRUE", (below, newest), "l.id")
+    return Match("listing l", f"l.{asked} AND l.status = 'published'", (), "l.id")
+
+
+_UNSAFE = re.compile(r"[^\w'&|!():A ]|_")
+
+
+def has(token: str, where: str = "") -> str:
+    """Listings with a token: anywhere, or in the `title`. Tokens are letters and digits alone. Those of facets, sizes and
+    of what a listing is stand in one place only: PostgreSQL's index knows no places, and reads each listing to see.
+    """
+    if db.is_sqlite():
+        return f'title_terms : "{token}"' if where else f'"{token}"'
+    return f"'{token}':A" if where else f"'{token}'"
+
+
+def all_of(expressions: Iterable[str]) -> str:
+    """Listings that every expression fits; an empty one fits all."""
+    found = [one for one in dict.fromkeys(expressions) if one]
+    return found[0] if len(found) == 1 else (" AND " if db.is_sqlite() else " & ").join(f"({one})" for one in found)
+
+
+def any_of(expressions: Iterable[str]) -> str:
+    """Listings that some expression fits."""
+    found = list(dict.fromkeys(expressions))
+    return found[0] if len(found) == 1 else (" OR " if db.is_sqlite() else " | ").join(f"({one})" for one in found)
+
+
+def but_not(expression: str, without: str) -> str:
+    """Listings that one expression fits and another does not."""
+    return f"({expression}) NOT ({without})" if db.is_sqlite() else f"({expression}) & !({without})"
+
+
+def exists(token: str) -> bool:
+    """True when a published listing has a token."""
+    match = matching(has(token))
+    return db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is not None
+
+
+def frequency(token: str, most: int = 1000) -> int:
+    """How many published listings hold a token (any of those joined by |), counted up to `most`."""
+    match = matching(any_of(has(one) for one in token.split("|")))
+    sql = f"SELECT 1 AS one FROM {match.source} WHERE {match.condition} LIMIT ?"
+    return int(db.value(f"SELECT COUNT(*) FROM ({sql}) AS counted", *match.params, most))

@@ -152,7 +152,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits" | "not_open_yet" | "entries_only" | "window_closed").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed").
     """
     with db.transaction():
         catalog.lock(code)
@@ -163,6 +163,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
         reservations.check_reservable(listing)
         reservations.check_gates(listing)
         wanted = reservations.check_quantity(listing, quantity)
+        reservations.check_shares(listing, wanted, person_id)
         waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
         if waiting:
             return waiting[0]
@@ -283,6 +284,14 @@ def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
     _serve(listing_id, db.value("SELECT code FROM listing WHERE id = ?", listing_id))
 
 
+def _tell_moved(listing: Mapping[str, Any]) -> None:
+    """The day from which a listing is there has changed: those who wait for it keep their rank (`reservations.on_move`)."""
+    queue = f"SELECT w.person_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
+    for (person_id,) in db.rows(queue, listing["id"]):
+        day = listing["available_from"] or _now()
+        notices.tell(person_id, "wait_moved", title=listing["title"], available_from=day)
+
+
 def _serve(listing_id: int, code: str) -> None:
     """Offer what is free to the first in the queue for whom it is enough, unless an offer is open.
 
@@ -371,3 +380,4 @@ def _now() -> int:
 
 
 reservations.on_change.append(_follow)
+reservations.on_move.append(_tell_moved)

@@ -218,8 +218,10 @@ def _go_on(state: State, args: dict[str, Any]) -> Step:
 
 def _results(state: State, words: str, cursor: str | None) -> Step:
     found = yield Call("find", {"words": words, "cursor": cursor})
+    if not found["items"] and not found["nearest"]:
+        return (yield from _nothing(state, words, found["did_you_mean"]))
     if not found["items"]:
-        return (yield from _nothing(state, words))
+        yield Call("note_unfound", {"words": words})
     rows = tuple(
         Row(
             {
@@ -231,17 +233,19 @@ def _results(state: State, words: str, cursor: str | None) -> Step:
             },
             Command("details", {"code": listing["code"]}),
         )
-        for n, listing in enumerate(found["items"], 1)
+        for n, listing in enumerate(found["items"] or found["nearest"], 1)
     )
-    key = "results" if found["next"] else "results_end"
-    screen = Screen(key, {"words": words.upper(), "count": found["count"]}, "results_line", rows)
-    after = opened(state, context="after_list", words=words, missed=0)
+    key = "results" if found["exact"] else "results_near"
+    key = "nearest" if not found["items"] else key if found["next"] else f"{key}_end"
+    said = (found["understood"] or words).upper()
+    screen = Screen(key, {"words": said, "count": found["count"]}, "results_line", rows)
+    after = opened(state, context="after_list", words=words, missed=0 if found["items"] else state.get("missed", 0) + 1)
     if found["next"]:
         after["more"] = ["go_on", {"words": words, "cursor": found["next"]}]
     return Said(screen, after)
 
 
-def _nothing(state: State, words: str) -> Step:
+def _nothing(state: State, words: str, meant: str) -> Step:
     yield Call("note_unfound", {"words": words})
     missed = state.get("missed", 0) + 1
     after = {**opened(state), "missed": missed, "words": words}
@@ -249,6 +253,9 @@ def _nothing(state: State, words: str) -> Step:
         return Said(
             Screen("offer_human", {"words": words.upper()}), {**after, **_question(["human", {"words": words}])}
         )
+    if meant:
+        asked = _question(["search", {"words": meant}])
+        return Said(Screen("did_you_mean", {"words": words.upper(), "text": meant.upper()}), {**after, **asked})
     return Said(Screen("none", {"words": words.upper()}), after)
 
 
@@ -273,7 +280,7 @@ def _details(state: State, args: dict[str, Any]) -> Step:
     code = str(args["code"])
     thing = yield Call("thing", {"code": code})
     if "needs" in thing:
-        return _project_said(state, thing)
+        return _project_said(state, thing, code)
     facts: dict[str, Value] = {
         "code": code,
         "title": thing["title"],
@@ -325,11 +332,15 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         return _too_few(state, code, refusal)
     if "ticket" in made:
         return Said(Screen("entered" if made["allocation"] == "draw" else "entered_queue", entry_facts(made)))
+    if "project" in made:
+        return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(Screen(reserved_key(made), reservation_facts(made)))
 
 
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
+    if "count" in made:
+        return "kit_reserved_machine" if made.get("machine") else "kit_reserved"
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
@@ -357,6 +368,8 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
         "day": Day(made["expires_at"]),
         "time": Time(made["expires_at"]),
         "from_day": Day(made.get("available_from") or 0),
+        "count": made.get("count", 1),
+        "machine": made.get("machine") or "",
     }
 
 
@@ -479,9 +492,17 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     if not found["items"]:
         key = f"{verb}_none" if words else "no_more"
         return Said(Screen(key, {"words": words.upper()}), opened(state))
+    if verb == "projects" and words and len(found["items"]) == 1 and not args.get("cursor"):
+        return (yield from _details(state, {"code": found["items"][0]["code"]}))
     rows = tuple(
         Row(
-            {"n": n, "title": one["title"], "code": one["code"], "place": one.get("place_name") or ""},
+            {
+                "n": n,
+                "title": one["title"],
+                "code": one["code"],
+                "place": one.get("place_name") or "",
+                "mark": Text("mark_ready" if one.get("buildable") else "mark_missing"),
+            },
             Command("details", {"code": one["code"]}),
         )
         for n, one in enumerate(found["items"], 1)
@@ -492,15 +513,26 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     return Said(Screen(verb if found["next"] else f"{verb}_end", {}, row_key, rows), after)
 
 
-def _project_said(state: State, project: Mapping[str, Any]) -> Said:
+def _project_said(state: State, project: Mapping[str, Any], code: str) -> Said:
+    """Whether it can be built today, and from where; else what is missing."""
     facts: dict[str, Value] = {
-        "code": project["code"],
+        "code": code,
         "title": project["title"],
         "needs": ", ".join(project["needs_said"]),
         "place": project["place_name"] or "",
         "difficulty": Text(f"difficulty_{project['difficulty']}"),
     }
-    return Said(Screen("project", facts), kept(state))
+    after = {**kept(state), "code": code}
+    if project["buildable"]:
+        options = (Option("do_reserve", Command("confirm_kit", {"code": code})),)
+        return Said(Screen("project_ready", facts, options=options), after)
+    return Said(Screen("project_missing" if project["needs"] else "project", facts), after)
+
+
+def _confirm_kit(_state: State, args: dict[str, Any]) -> Step:
+    project = yield Call("thing", {"code": args["code"]})
+    facts: dict[str, Value] = {"title": project["title"], "needs": ", ".join(project["needs_said"])}
+    return Said(Screen("kit_confirm", facts, options=(Option("do_yes", Command("reserve", {"code": args["code"]})),)))
 
 
 # --- alerts, gifts ----------------------------------------------------------------------------------------------------
@@ -636,6 +668,7 @@ HANDLERS: dict[str, Handler] = {
     "reserve": _reserve,
     "ask_quantity": _ask_quantity,
     "confirm": _confirm,
+    "confirm_kit": _confirm_kit,
     "mine": _mine,
     "cancel": _cancel,
     "confirm_cancel": _confirm_cancel,

@@ -18,11 +18,13 @@ from circular import (
     draws,
     gifts,
     i18n,
+    kits,
     people,
     personal,
     places,
     projects,
     reservations,
+    search,
     unfound,
     waitlist,
 )
@@ -30,11 +32,12 @@ from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import shorten
-from sms import conversation, messages
+from sms import conversation, messages, replies
 from sms.commands import Command
 from sms.conversation import Said, State
 
 LINES = conversation.LINES
+MOST_HELD = 100  # reservations of one person that are looked at: kits count as one each, lists show few
 ALERT_LIMIT = 60  # characters of an alert by SMS: more than anybody looks for, less than a segment
 
 
@@ -87,7 +90,15 @@ def _find(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 def _found(query: catalog.Query) -> dict[str, Any]:
     page = catalog.find(query)
-    return {"items": page.items, "next": page.next, "count": catalog.count(query, page) if page.items else "0"}
+    return {
+        "items": page.items,
+        "next": page.next,
+        "count": catalog.count(query, page) if page.items else "0",
+        "exact": page.mode == search.EXACT,
+        "understood": page.wish.understood,
+        "did_you_mean": page.wish.did_you_mean,
+        "nearest": page.nearest,
+    }
 
 
 def _thing(turn: Turn, code: str) -> dict[str, Any]:
@@ -103,18 +114,36 @@ def _thing(turn: Turn, code: str) -> dict[str, Any]:
         if refusal.code != "no_such_listing":
             raise
         try:
-            project = projects.get(code)
+            return _project(code)
         except Refusal:
             raise refusal from None
-    names = {category["code"]: category["labels"] for category in catalog.categories()}
+
+
+def _project(code: str) -> dict[str, Any]:
+    """A project: what it takes and where that is when it can be built now, else what is missing and where its place is.
+
+    Raises: Refusal("no_such_project").
+    """
+    found = kits.feasibility(code)
+    project, needs = found["project"], found["needs"]
+    place = places.get_place(project["place"])["name"] if project["place"] else ""
+    if found["buildable"]:
+        sources = dict.fromkeys(share.lot.place_name for need in needs for share in need["shares"])
+        return {**project, "buildable": True, "needs_said": _said(needs, "quantity"), "place_name": " + ".join(sources)}
+    return {**project, "buildable": False, "needs_said": _said(needs, "missing"), "place_name": place}
+
+
+def _said(needs: list[dict[str, Any]], amount: str) -> list[str]:
+    """`3 Palette, 0,5 kg Vis`: needs by how much is taken, or missing, of each."""
+    labels = {category["code"]: category["labels"] for category in catalog.categories()}
     language = i18n.current()
     said = []
-    for need in project["needs"]:
-        labels = names[need["category"]]
-        amount = i18n.format_number(Decimal(need["quantity"]) / MILLI, language)
-        said.append(f"{amount} {labels.get(language) or labels['fr']}")
-    place = places.get_place(project["place"])["name"] if project["place"] else ""
-    return {**project, "needs_said": said, "place_name": place}
+    for need in needs:
+        if need[amount]:
+            names = labels[need["category"]]
+            quantity = replies.quantity(Decimal(need[amount]) / MILLI, need["unit"], language)
+            said.append(f"{quantity} {names.get(language) or names['fr']}")
+    return said
 
 
 def _note_unfound(turn: Turn, words: str) -> None:
@@ -123,9 +152,8 @@ def _note_unfound(turn: Turn, words: str) -> None:
 
 
 def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
-    found = projects.find(words, cursor or 0, LINES + 1)
-    more = found[LINES - 1]["id"] if len(found) > LINES else None
-    return {"items": found[:LINES], "next": more}
+    found, more = kits.ready_first(words, cursor or 0, LINES)
+    return {"items": [{**one["project"], "buildable": one["buildable"]} for one in found], "next": more}
 
 
 def _machines(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
@@ -134,11 +162,26 @@ def _machines(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 # --- reserving --------------------------------------------------------------------------------------------------------
 def _reserve(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
-    return draws.ask(turn.actor, turn.person_id, code, quantity, turn.origin)
+    """Reserve some of a listing, or a project's kit: they share one number space. Of kits, one at a time."""
+    try:
+        return draws.ask(turn.actor, turn.person_id, code, quantity, turn.origin)
+    except Refusal as refusal:
+        if refusal.code != "no_such_listing" or not projects.exists(code):
+            raise
+    if quantity not in (None, 1):
+        return {"project": code}
+    try:
+        made = kits.reserve(turn.actor, turn.person_id, code, turn.origin)
+    except Refusal as refusal:
+        if refusal.code != "not_buildable":
+            raise
+        needs = ", ".join(_said(refusal.facts["needs"], "missing"))
+        raise Refusal("not_buildable", title=refusal.facts["title"], needs=needs) from None
+    return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
 
 
 def _mine(turn: Turn, limit: int) -> list[dict[str, Any]]:
-    return reservations.mine(turn.person_id, limit)
+    return reservations.together(reservations.mine(turn.person_id, MOST_HELD))[:limit]
 
 
 def _reservation(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -146,7 +189,7 @@ def _reservation(turn: Turn, pickup_code: str) -> dict[str, Any]:
     found = _by_pickup_code(turn, pickup_code)
     if found["state"] not in reservations.LIVE_STATES:
         raise Refusal("already_ended", state=found["state"], pin=found["pickup_code"])
-    return found
+    return reservations.together(kits.held(found["kit_id"]))[0] if found["kit_id"] else found
 
 
 def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -161,11 +204,17 @@ def _leave_draw(turn: Turn, code: str) -> dict[str, Any] | None:
 
 
 def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
-    return reservations.cancel(turn.actor, _by_pickup_code(turn, pickup_code)["reference"])
+    found = _by_pickup_code(turn, pickup_code)
+    if found["kit_id"] and found["state"] in reservations.LIVE_STATES:  # one code for all of it, so one word ends it
+        return reservations.together(kits.cancel(turn.actor, found["kit_id"]))[0]
+    return reservations.cancel(turn.actor, found["reference"])
 
 
 def _extend(turn: Turn, pickup_code: str) -> dict[str, Any]:
-    return reservations.extend(turn.actor, _by_pickup_code(turn, pickup_code)["reference"], turn.origin)
+    found = _by_pickup_code(turn, pickup_code)
+    if found["kit_id"] and found["state"] in reservations.LIVE_STATES:
+        return reservations.together(kits.extend(turn.actor, found["kit_id"], turn.origin))[0]
+    return reservations.extend(turn.actor, found["reference"], turn.origin)
 
 
 # --- waiting, alerts --------------------------------------------------------------------------------------------------

@@ -20,10 +20,11 @@ from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retr
 
 # What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
 KINDS = {
-    **dict.fromkeys(("reserved", "entered", "entered_queue", "drawn"), messages.ANSWER),
+    **dict.fromkeys(("reserved", "kit_reserved", "entered", "entered_queue", "drawn"), messages.ANSWER),
     **dict.fromkeys(("picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
     "offer": messages.OFFER,
 }
+RESERVED = ("reserved", "kit_reserved")
 HANDS = 16  # texts in the hands of a gateway at once: at half a second each, 32 a second
 FIRST_WAIT, LONGEST_WAIT = 15.0, 3600.0  # seconds before a number that the provider does not reach is tried again
 log = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ def _tell(notice: notices.Untold) -> None:
 
 
 def _words(notice: notices.Untold, language: str) -> str:
-    key = conversation.reserved_key(notice.facts) if notice.kind == "reserved" else notice.kind
+    key = conversation.reserved_key(notice.facts) if notice.kind in RESERVED else notice.kind
     return replies.render(key, language, **screens.said(screens.of_notice(notice.facts), language))
 
 

@@ -17,6 +17,7 @@ from circular.text import clean, shorten
 from sms import segments
 
 LINES = 3  # of a list in one segment
+LONGEST_PLACE = 16  # characters of a place in a list
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
 _SHORTENED = ("title", "needs", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
@@ -50,7 +51,8 @@ def render_list(
     /,
     **facts: object,
 ) -> str:
-    """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left.
+    """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left, and
+    their places are named when there is room for all of it.
 
     The title of an alert's line is its words. Raises: KeyError as `render` does.
     """
@@ -60,12 +62,18 @@ def render_list(
         around["words"] = _cut(around["words"], LONGEST_WORDS)
     shown = [_readable(line, language, row) for row in rows[:LINES]]
     title = next(name for name in _SHORTENED if name in _names(line))
+    where = [_cut(row.pop("place", ""), LONGEST_PLACE) for row in shown]
+    line = line.replace(" {place}", "")
     bare = "\n".join(line.format_map({**row, title: ""}) for row in shown)
     spare = room - length(frame.format_map({**around, "lines": bare}))
     # The shortest title takes what it needs, the others share the rest.
+    whole = sum(length(row[title]) for row in shown) + sum(1 + length(one) for one in where) <= spare
     for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row[title])), strict=True):
         row[title] = _cut(row[title], max(0, spare // left))
         spare -= length(row[title])
+    if whole and all(where):  # where things are is said when nothing is lost by it
+        line = _template(line_key, language)
+        shown = [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
     return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)}, room)
 
 

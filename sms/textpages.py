@@ -66,6 +66,8 @@ def _link(label: str, command: Command) -> Link | None:
     """Where a choice leads, or None for what only a phone can ask."""
     if command.intent in ("ask_quantity", "waitlist"):
         return Link(label, f"/l/{command.args['code']}")
+    if command.intent == "confirm_kit":
+        return Link(label, f"/p/{command.args['code']}")
     if command.intent == "language" and "choice" in command.args:
         return Link(label, f"/t?{urlencode({'lang': i18n.LANGUAGES[command.args['choice'] - 1]})}")
     if command.intent not in LOOKS:

@@ -12,7 +12,7 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
-from circular import catalog, errors, http, i18n, projects, reservations
+from circular import catalog, errors, http, i18n, places, projects, reservations
 
 ROOT = pathlib.Path(i18n.__file__).parent
 Key = tuple[str | None, str]  # context, message id
@@ -26,6 +26,7 @@ CODES = {
     "hazard_state": catalog.HAZARD_STATES,
     "dimension": catalog.DIMENSIONS,
     "difficulty": projects.DIFFICULTIES,
+    "site": places.SITE_KINDS,
     "state": reservations.STATES,
 }
 

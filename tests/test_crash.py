@@ -16,20 +16,13 @@ from sms.gateways.base import Inbound
 from tests.town import FABIOLA, Town
 
 CHILD = """
-import os, signal, sys
+import sys
+from tests.fatal import die_before
 from circular import db, settings
 from sms import inbox
 settings.use(settings.load({"DATABASE_URL": sys.argv[1]}))
 db.open_database(sys.argv[1]); db.connect()
-left = int(sys.argv[2])
-real = type(db.database.obj).execute_sql
-def execute_sql(self, *args, **kwargs):
-    global left
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left -= 1
-    return real(self, *args, **kwargs)
-type(db.database.obj).execute_sql = execute_sql
+die_before(int(sys.argv[2]))
 inbox.handle_pending()
 """
 

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
 
-from circular import alerts, catalog, draws, errors, gifts, i18n, reservations, settings, waitlist
+from circular import alerts, catalog, draws, errors, gifts, i18n, kits, reservations, settings, waitlist
 from circular.settings import Settings, variable
 from sms.commands import KEYWORDS
 from tests.sms import conversation
@@ -119,6 +119,7 @@ def refusals_of(function: Any) -> set[str]:
 MET_BY_SMS = {
     *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(reservations.extend),
     *refusals_of(waitlist.join), *refusals_of(waitlist.take), *refusals_of(alerts.stop), *refusals_of(catalog.get),
+    *refusals_of(kits.reserve) - {"no_such_project", "invalid"},  # by SMS no listing is there, and no slot is given
     *refusals_of(alerts.add) - {"invalid"},  # by SMS an alert is words alone, and never too many
     *refusals_of(draws.ask), *refusals_of(draws.leave), *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip

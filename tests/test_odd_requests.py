@@ -13,12 +13,14 @@ from tests.town import Town
 ODD = ["%00", "9" * 400, "41271%0a", "%F0%9F%92%A9", "..%2f..", "'--", "%FF%FE", "a" * 3000, "١٢٣٤٥", "-1", "1e9"]
 PATHS = [
     "/api/v1/listings/{}", "/api/v1/reservations/{}", "/api/v1/projects/{}", "/api/v1/places/{}", "/api/v1/sites/{}",
+    "/api/v1/projects/{}/feasibility", "/api/v1/projects/{}/reserve", "/api/v1/sites/{}/listings", "/s/{}", "/p/{}/reserve",
     "/l/{}", "/p/{}", "/sms/africastalking/{}/inbound", "/sms/{}/demo/inbound", "/api/v1/docs/assets/{}", "/{}",
 ]  # fmt: skip
 QUERIES = [
     "/api/v1/listings?q={}", "/api/v1/listings?cursor={}", "/api/v1/listings?near={}", "/api/v1/listings?commune={}",
     "/api/v1/listings?min_quantity={}", "/api/v1/listings?available_on={}", "/api/v1/listings?limit={}",
-    "/api/v1/projects?q={}", "/api/v1/places?cursor={}", "/api/v1/reservations?pickup_code={}",
+    "/api/v1/projects?q={}", "/api/v1/projects?buildable=true&cursor={}",
+    "/api/v1/projects?buildable=true&place={}", "/api/v1/places?cursor={}", "/api/v1/reservations?pickup_code={}",
     "/api/v1/reservations?cursor={}",
     "/?q={}", "/?cursor={}", "/?lang={}", "/?category={}", "/lieux?cursor={}", "/projets?limit={}",
 ]  # fmt: skip
@@ -72,7 +74,8 @@ def test_odd_bodies(town: Town, client: FlaskClient, odd: object) -> None:
     }  # fmt: skip
     fields = (
         "kind title description category condition quantity unit min_quantity step_quantity place site lat lon price_cents "
-        "currency hazards dimensions mass_kg available_from available_until opening_hours lang status external_id"
+        "currency hazards dimensions mass_kg available_from available_until opening_hours lang status external_id "
+        "builder_min_quantity resident_share resident_share_until"
     ).split()
     for field in fields:
         response = client.post("/api/v1/listings", json={**plank, field: odd}, headers=headers)
@@ -80,7 +83,8 @@ def test_odd_bodies(town: Town, client: FlaskClient, odd: object) -> None:
     for field in ("listing", "quantity", "phone"):
         body = {"listing": "10008", "quantity": 1, field: odd}
         assert client.post("/api/v1/reservations", json=body, headers=headers).status_code < 500, (field, odd)
-    for path, field in (("projects", "needs"), ("projects", "title"), ("sites", "code"), ("sites", "kind")):
+    for path, field in (("projects", "needs"), ("projects", "title"), ("sites", "code"), ("sites", "kind"),
+                        ("sites", "available_from"), ("sites", "opening_hours")):  # fmt: skip
         body = {"title": "Banc", "kind": "friche", "name": "Friche", field: odd}
         assert client.post(f"/api/v1/{path}", json=body, headers=headers).status_code < 500, (path, field, odd)
 

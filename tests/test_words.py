@@ -22,21 +22,21 @@ def test_a_word_gets_a_meaning(town: Town, client: FlaskClient) -> None:
     """Nobody finds it, staff see it, add what it means, and everybody finds it; without it, nobody does again."""
     staff = town.token("staff", "la-sphere")
     town.listing(title="Plaque de plâtre BA13", category="platre")
-    assert words_found(client, "Placos") == []
-    client.get("/?q=placo")
-    (missing,) = [one for one in client.get(UNFOUND, headers=staff).json["items"] if one["words"] == "placos"]
+    assert words_found(client, "Zigotos") == []
+    client.get("/?q=zigoto")
+    (missing,) = [one for one in client.get(UNFOUND, headers=staff).json["items"] if one["words"] == "zigotos"]
     assert (missing["count"], missing["doors"], missing["languages"]) == (1, ["api"], ["fr"])
 
-    added = client.post(SYNONYMS, json={"word": "Placo", "means": "plaque de plâtre"}, headers=staff)
+    added = client.post(SYNONYMS, json={"word": "Zigoto", "means": "plaque de plâtre"}, headers=staff)
 
-    assert (added.status_code, added.json["word"], added.json["means"]) == (201, "placo", "plaque de plâtre")
-    assert words_found(client, "Placos") == ["Plaque de plâtre BA13"]
-    assert "BA13" in client.get("/?q=placo").text
+    assert (added.status_code, added.json["word"], added.json["means"]) == (201, "zigoto", "plaque de plâtre")
+    assert words_found(client, "Zigotos") == ["Plaque de plâtre BA13"]
+    assert "BA13" in client.get("/?q=zigoto").text
     assert client.get(UNFOUND, headers=staff).json["items"] == []
-    assert [one["word"] for one in client.get(SYNONYMS, headers=staff).json["items"]] == ["placo"]
-    assert client.delete(f"{SYNONYMS}/placos", headers=staff).status_code == 204
-    assert words_found(client, "Placos") == []
-    problem(client.delete(f"{SYNONYMS}/placo", headers=staff), 404, "no_such_synonym")
+    assert [one["word"] for one in client.get(SYNONYMS, headers=staff).json["items"]] == ["zigoto"]
+    assert client.delete(f"{SYNONYMS}/zigotos", headers=staff).status_code == 204
+    assert words_found(client, "Zigotos") == []
+    problem(client.delete(f"{SYNONYMS}/zigoto", headers=staff), 404, "no_such_synonym")
 
 
 def test_a_synonym_said_again_means_something_else(town: Town, client: FlaskClient) -> None:

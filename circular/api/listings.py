@@ -23,14 +23,18 @@ class Listings(MethodView):
     """The catalogue."""
 
     @blueprint.arguments(schemas.ListingQuery(), location="query", unknown=RAISE)
-    @blueprint.response(200, schemas.page_of(schemas.ListingOut))
+    @blueprint.response(200, schemas.ListingPage())
     def get(self, wanted: dict[str, Any]) -> ResponseReturnValue:
-        """Search published listings: title matches first, then newest first."""
+        """Search published listings: what fits best, then what can be reserved now, then the nearer, then the newest.
+
+        `q` is read for what it means, in any of the six languages: things, sizes (`2m`, `60x60`), a quantity (`12 portes`,
+        `3 m2`), a place or commune. Beside `items` stands what became of it, where there is something to say.
+        """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
         page = catalog.find(catalog.query(wanted))
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")
-        return writing.page([writing.listing(facts) for facts in page.items], page.next)
+        return writing.page([writing.listing(facts) for facts in page.items], page.next, **writing.found(page))
 
     @blueprint.arguments(schemas.ListingIn())
     @blueprint.response(201, schemas.ListingOut)

@@ -11,6 +11,7 @@ from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import catalog, places
+from circular import sites as sites_
 from circular.api import auth, schemas, writing
 
 blueprint = Blueprint("places", __name__, url_prefix="/places", description="Tiers-lieux")
@@ -82,10 +83,23 @@ class Site(MethodView):
     @sites.arguments(schemas.SiteIn())
     @sites.response(200, schemas.SiteOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
-        """Revise a site (the staff of its place)."""
+        """Revise a site (the staff of its place). Its listings follow its `available_from`, and people are told."""
         who, revision = auth.actor(), auth.revision()
-        facts = auth.write(who, lambda: places.revise_site(who, code, body, revision))
+        facts = auth.write(who, lambda: sites_.revise(who, code, body, revision))
         return writing.respond(writing.site(facts), revision=facts["revision"])
+
+
+@sites.route("/<code>/listings")
+class SiteListings(MethodView):
+    """What comes out of a site."""
+
+    @sites.arguments(schemas.PagingQuery(), location="query", unknown=RAISE)
+    @sites.response(200, schemas.page_of(schemas.ListingOut))
+    def get(self, wanted: dict[str, Any], code: str) -> ResponseReturnValue:
+        """List a site's listings, also those that cannot be fetched yet."""
+        after, limit = places.paging(wanted)
+        found = catalog.of_site(places.get_site(code)["id"], after, limit + 1)
+        return writing.keyset(found, limit, writing.listing)
 
 
 @lists.route("/categories")

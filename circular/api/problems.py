@@ -9,6 +9,7 @@ from typing import Any
 from flask import Response
 
 from circular import clock
+from circular.api import writing
 from circular.http import field_sentences, headers_of, refusal_of, sentence, status_of, title_of
 
 # The contract has one code for a number under which there is nothing. That it was mistyped is told beside it.
@@ -21,7 +22,7 @@ def problem(error: Exception) -> Response:
     status = status_of(refusal)
     code = MISTYPED.get(refusal.code, refusal.code)
     body: dict[str, Any] = {
-        **{name: _plain(fact) for name, fact in refusal.facts.items() if name != "errors"},
+        **{name: _plain(name, fact) for name, fact in refusal.facts.items() if name != "errors"},
         "type": f"urn:circular:problem:{code}",
         "title": title_of(status),
         "status": status,
@@ -39,5 +40,7 @@ def problem(error: Exception) -> Response:
     return response
 
 
-def _plain(fact: Any) -> Any:
+def _plain(name: str, fact: Any) -> Any:
+    if name == "needs":  # of a project that cannot be built
+        return [writing.feasible_need(need) for need in fact]
     return clock.rfc3339(fact) if isinstance(fact, datetime) else fact

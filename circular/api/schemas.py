@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from marshmallow import INCLUDE, RAISE, Schema, fields
+from marshmallow.validate import OneOf
 
 from circular import catalog, draws, places, projects, reservations, search, settings, unfound, waitlist
 from circular.text import LONGEST_WORD
@@ -78,6 +80,15 @@ class ListingIn(Strict):
     available_from = fields.String(allow_none=True, metadata={"format": "date-time"})
     available_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     opening_hours = _text("OpenStreetMap syntax, when other than the place's")
+    builder_min_quantity = Number(
+        allow_none=True, metadata={"type": "number", "description": "Smallest quantity for who builds for a living"}
+    )
+    resident_share = Number(
+        metadata={"type": "integer", "minimum": 0, "maximum": 100, "description": "Percent kept for residents"}
+    )
+    resident_share_until = fields.String(
+        allow_none=True, metadata={"format": "date-time", "description": "Absent: until `available_from`"}
+    )
     lang = _choice(settings.LANGUAGES, default="fr")
     status = _choice(("draft", "published"), default="published")
     external_id = _text("The town's own number: an import with it can be repeated", maxLength=catalog.EXTERNAL_ID_LIMIT)
@@ -114,6 +125,9 @@ class ListingOut(Schema):
     min_quantity = _number()
     step_quantity = _number()
     allocation = _choice(draws.ALLOCATIONS, description="Other than first_come: see GET /listings/{code}/draw")
+    builder_min_quantity = Number(allow_none=True, metadata={"type": "number"})
+    resident_share = fields.Integer(metadata={"description": "Percent kept for residents"})
+    resident_share_until = fields.String(allow_none=True, metadata={"format": "date-time"})
     lang = _choice(settings.LANGUAGES)
     status = _choice(catalog.STATUSES)
     external_id = fields.String(allow_none=True)
@@ -152,6 +166,9 @@ class ReservationOut(Schema):
     unit = _choice(catalog.UNITS)
     state = _choice(reservations.STATES)
     place = _text()
+    site = fields.String(allow_none=True, metadata={"description": "It is handed over there when the site has hours"})
+    available_from = fields.String(allow_none=True, metadata={"format": "date-time", "description": "Not there before"})
+    kit = fields.String(allow_none=True, metadata={"description": "What was reserved together has the same"})
     phone = _text("Only for the staff of the place")
     created_at = _text(format="date-time")
     expires_at = _text(format="date-time")
@@ -317,6 +334,11 @@ class SiteIn(Strict):
     ends_on = fields.String(allow_none=True, metadata={"format": "date"})
     owner = _text(maxLength=120)
     description = _text(maxLength=1000)
+    available_from = fields.String(
+        allow_none=True,
+        metadata={"format": "date-time", "description": "When its materials can be fetched; its listings move with it"},
+    )
+    opening_hours = _text("Of the hand-over at the site, OpenStreetMap syntax; empty: at the listing's place")
 
 
 class SiteOut(SiteIn):
@@ -354,6 +376,52 @@ class ProjectOut(ProjectIn):
     """A project."""
 
     code = _text()
+
+
+class ShareOut(Schema):
+    """So much of a listing."""
+
+    listing = _text()
+    title = _text()
+    quantity = _number()
+    place = _text()
+
+
+class FeasibleNeedOut(Schema):
+    """A need beside what there is of it."""
+
+    category = _text()
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    booked = fields.Boolean(metadata={"description": "A machine, a tool, a room or a workshop: booked, not collected"})
+    available = _number("Of the category, in this unit, that anybody may have")
+    missing = _number()
+    listings = fields.List(fields.String(), metadata={"description": "Codes of those that give it"})
+    shares = fields.List(fields.Nested(ShareOut), metadata={"description": "How much each of them gives"})
+
+
+class FeasibilityOut(Schema):
+    """Whether a project can be built from today's stock: from the fewest places, then from the fewest listings."""
+
+    project = _text("Its code")
+    buildable = fields.Boolean()
+    needs = fields.List(fields.Nested(FeasibleNeedOut))
+
+
+class KitIn(Strict):
+    """What is asked when reserving a kit."""
+
+    phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+    place = fields.String(metadata={"description": "A code of GET /places: from its stock alone"})
+    slot = fields.Dict(
+        allow_none=True, metadata={"description": "`starts_at` and `ends_at` of the machine: booked with the materials"}
+    )
+
+
+class KitOut(Schema):
+    """What was reserved."""
+
+    reservations = fields.List(fields.Nested(ReservationOut))
 
 
 class CallbackOut(Schema):
@@ -487,12 +555,34 @@ class Problem(Schema):
     errors = fields.Dict(keys=fields.String(), values=fields.List(fields.String()))
 
 
+@functools.cache  # one schema, however many paths answer with it
 def page_of(schema: type[Schema]) -> Schema:
     """`{"items": […], "next": path or null}`"""
     return Schema.from_dict(
         {"items": fields.List(fields.Nested(schema)), "next": fields.String(allow_none=True)},
         name=f"{schema.__name__}Page",
     )()
+
+
+class Correction(Schema):
+    """A word as it was typed, and as it was searched for."""
+
+    typed = fields.String()
+    used = fields.String()
+
+
+class ListingPage(Schema):
+    """Listings, and what the search made of the words where there is something to say."""
+
+    items = fields.List(fields.Nested(ListingOut))
+    next = fields.String(allow_none=True)
+    corrected = fields.List(fields.Nested(Correction))
+    did_you_mean = _text("What may have been meant: the whole of `q` with the words that nothing has replaced")
+    left_out = fields.List(
+        fields.String(metadata={"enum": ["place", "quantity", "size", "words"]}),
+        metadata={"description": "What had to be left out of `q` so that something is found"},
+    )
+    nearest = fields.List(fields.Nested(ListingOut), metadata={"description": "What may do, when nothing is found"})
 
 
 class PagingQuery(Strict):
@@ -550,3 +640,14 @@ class ProjectQuery(PagingQuery):
     """Which projects."""
 
     q = _text()
+    buildable = fields.String(
+        validate=OneOf(("true", "false")),
+        metadata={"enum": ["true", "false"], "description": "`true`: those that today's stock builds"},
+    )
+    place = _text("A code of GET /places: with `buildable`, from its stock alone")
+
+
+class FeasibilityQuery(Strict):
+    """From which stock."""
+
+    place = _text("A code of GET /places: from its stock alone")

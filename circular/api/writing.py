@@ -26,13 +26,25 @@ def respond(body: Any, status: int = 200, *, revision: int | None = None, locati
     return response
 
 
-def page(items: list[dict[str, Any]], cursor: str | int | None) -> Response:
-    """A page of a list; `cursor` is where the next one starts."""
+def page(items: list[dict[str, Any]], cursor: str | int | None, **beside: Any) -> Response:
+    """A page of a list; `cursor` is where the next one starts, `beside` what else there is to say."""
     path = None
     if cursor is not None:
         given = {name: value for name, value in request.args.items() if name != "cursor"}
         path = f"{request.path}?{urlencode({**given, 'cursor': cursor})}"
-    return respond({"items": items, "next": path})
+    return respond({"items": items, "next": path, **beside})
+
+
+def found(page: catalog.Page) -> dict[str, Any]:
+    """What a search made of the words, as far as there is something to say."""
+    wish = page.wish
+    said = {
+        "corrected": [{"typed": typed, "used": used} for typed, used in wish.corrected],
+        "did_you_mean": wish.did_you_mean,
+        "left_out": list(page.relaxed),
+        "nearest": [listing(facts) for facts in page.nearest],
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def keyset(found: list[dict[str, Any]], limit: int, write: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
@@ -75,6 +87,9 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
         "allocation": facts["allocation"],
+        "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
+        "resident_share": facts["resident_share"],
+        "resident_share_until": at(facts["resident_share_until"]),
         "lang": facts["lang"],
         "status": facts["status"],
         "external_id": facts["external_id"],
@@ -95,6 +110,9 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "unit": facts["unit"],
         "state": facts["state"],
         "place": facts["place"],
+        "site": facts["site"],
+        "available_from": at(facts["available_from"]),
+        "kit": facts["kit"],
         "created_at": at(facts["created_at"]),
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
@@ -168,8 +186,14 @@ def site(facts: Mapping[str, Any]) -> dict[str, Any]:
     """A site."""
     names = (
         "code", "kind", "name", "commune", "address", "starts_on", "ends_on", "owner", "description", "source", "place",
+        "opening_hours",
     )  # fmt: skip
-    return {**{name: facts[name] for name in names}, "lat": facts["latitude"], "lon": facts["longitude"]}
+    return {
+        **{name: facts[name] for name in names},
+        "available_from": at(facts["available_from"]),
+        "lat": facts["latitude"],
+        "lon": facts["longitude"],
+    }
 
 
 def project(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,6 +201,33 @@ def project(facts: Mapping[str, Any]) -> dict[str, Any]:
     names = ("code", "title", "description", "place", "difficulty", "duration_minutes", "lang")
     needs = [{**need, "quantity": catalog.amount(need["quantity"])} for need in facts["needs"]]
     return {**{name: facts[name] for name in names}, "needs": needs}
+
+
+def feasibility(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a project can be built, and from what."""
+    return {
+        "project": facts["project"]["code"],
+        "buildable": facts["buildable"],
+        "needs": [feasible_need(need) for need in facts["needs"]],
+    }
+
+
+def feasible_need(need: Mapping[str, Any]) -> dict[str, Any]:
+    """A need beside what there is of it."""
+    return {
+        **{name: need[name] for name in ("category", "unit", "booked")},
+        **{name: catalog.amount(need[name]) for name in ("quantity", "available", "missing")},
+        "listings": [share.lot.code for share in need["shares"]],
+        "shares": [
+            {
+                "listing": share.lot.code,
+                "title": share.lot.title,
+                "quantity": catalog.amount(share.quantity),
+                "place": share.lot.place,
+            }
+            for share in need["shares"]
+        ],
+    }
 
 
 def callback(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ REQUIRED = ("kind", "title", "category", "quantity", "unit", "place")
 FIELDS = (
     "kind", "title", "description", "category", "condition", "quantity", "unit", "min_quantity", "step_quantity", "place",
     "site", "price_cents", "currency", "hazards", "dimensions", "mass_kg", "available_from", "available_until",
-    "opening_hours", "lang", "lat", "lon", "status",
+    "opening_hours", "builder_min_quantity", "resident_share", "resident_share_until", "lang", "lat", "lon", "status",
 )  # fmt: skip
 COLUMNS = ("external_id", "code", *FIELDS)  # what an export holds
 ALIASES = {"latitude": "lat", "longitude": "lon"}

@@ -24,7 +24,7 @@ PROJECT_COLUMNS = (
 )  # fmt: skip
 SITE_COLUMNS = (
     "code", "kind", "name", "commune", "address", "latitude", "longitude", "starts_on", "ends_on", "owner", "description",
-    "source",
+    "source", "available_from", "opening_hours",
 )  # fmt: skip
 COMMUNE_COLUMNS = ("insee", "name", "postcodes", "latitude", "longitude", "population")
 CATEGORY_COLUMNS = (

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, draws, places, projects, settings, unfound
+from circular import catalog, clock, db, draws, kits, places, projects, reservations, settings, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -86,7 +86,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         at=url_for("web.listing", code=facts["code"]),
         listing=facts,
         category=next((found for found in catalog.categories() if found["code"] == facts["category"]), None),
-        place=places.get_place(facts["place"]),
+        place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
         typed=typed,
@@ -101,12 +101,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
     refuse_foreign_form()
-    form = request.form.get("form", "")
-    typed = {
-        "quantity": request.form.get("quantity", "").strip()[:20],
-        "tel": request.form.get("tel", "").strip()[:40],
-        "form": form if FORM.fullmatch(form) else _new_form(),
-    }
+    typed = _typed("quantity", "tel")
     try:
         made = draws.ask_by_phone(
             typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or ""
@@ -121,9 +116,16 @@ def reserve(code: str) -> Response:
         "reserved.html",
         at=url_for("web.listing", code=code),
         made=made,
-        place=places.get_place(made["place"]),
+        place=places.where(made["place"], made["site"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
+
+
+def _typed(*names: str) -> dict[str, str]:
+    """What was typed in a form, and its name."""
+    form = request.form.get("form", "")
+    typed = {name: request.form.get(name, "").strip()[:40] for name in names}
+    return {**typed, "form": form if FORM.fullmatch(form) else _new_form()}
 
 
 def _new_form() -> str:
@@ -137,24 +139,79 @@ def all_places() -> Response:
     """Where things are, and when one can come."""
     after, limit = places.paging(request.args)
     found = places.find_places(after, limit + 1)
-    return page("places.html", places=found[:limit], more=_after("/lieux", found, limit))
+    sites = [] if after else places.find_sites(limit=SELECT_LIMIT)
+    return page("places.html", places=found[:limit], sites=sites, more=_after("/lieux", found, limit))
+
+
+@blueprint.get("/s/<code>")
+def site(code: str) -> Response:
+    """One site: where it is, and what comes out of it."""
+    after, limit = places.paging(request.args)
+    facts = places.get_site(code)
+    found = catalog.of_site(facts["id"], after, limit + 1)
+    return page(
+        "site.html",
+        site=facts,
+        where=places.where(facts["place"], code) if facts["place"] and facts["opening_hours"] else None,
+        listings=found[:limit],
+        more=_after(f"/s/{code}", found, limit),
+        now=db.to_ms(clock.now()),
+    )
 
 
 @blueprint.get("/projets")
 def all_projects() -> Response:
-    """What can be built."""
-    after, limit = places.paging(request.args)
-    found = projects.find("", after, limit + 1)
-    return page("projects.html", projects=found[:limit], more=_after("/projets", found, limit))
+    """What can be built: first what today's stock builds."""
+    cursor, limit = places.paging(request.args)
+    found, more = kits.ready_first("", cursor, limit)
+    return page(
+        "projects.html", projects=found, more=None if more is None else f"/projets?{urlencode({'cursor': more})}"
+    )
 
 
 @blueprint.get("/p/<code>")
 def project(code: str) -> Response:
-    """One project with what it needs."""
-    facts = projects.get(code)
-    names = {category["code"]: category for category in catalog.categories()}
+    """One project with what it needs, what there is of it, and the form that reserves all of it."""
+    return _project(code, {"form": _new_form()})
+
+
+def _project(code: str, typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
+    found = kits.feasibility(code)
+    facts = found["project"]
     return page(
-        "project.html", project=facts, names=names, place=places.get_place(facts["place"]) if facts["place"] else None
+        "project.html",
+        status_of(refusal) if refusal else 200,
+        at=url_for("web.project", code=code),
+        project=facts,
+        buildable=found["buildable"],
+        needs=found["needs"],
+        names={category["code"]: category for category in catalog.categories()},
+        place=places.get_place(facts["place"]) if facts["place"] else None,
+        typed=typed,
+        said=sentence(refusal) if refusal else "",
+        field=FIELD_OF.get(refusal.code) if refusal else None,
+    )
+
+
+@blueprint.post("/p/<code>/reserve")
+def reserve_kit(code: str) -> Response:
+    """Hold all that a project takes for a phone number, as `reserve` does some of a listing."""
+    refuse_foreign_form()
+    typed = _typed("tel")
+    try:
+        made = kits.reserve_by_phone(typed["tel"], code, f"web:{typed['form']}", visitor=request.remote_addr or "")
+    except Refusal as refusal:
+        response = _project(code, typed, refusal)
+        response.headers.update(headers_of(refusal, refusal))
+        return response
+    return page(
+        "kit.html",
+        at=url_for("web.project", code=code),
+        project=projects.get(code),
+        made=made,
+        kit=reservations.together(made)[0],
+        places=[places.where(*both) for both in dict.fromkeys((part["place"], part["site"]) for part in made)],
+        pin=made[0]["pickup_code"] if settings.get().demo else None,
     )
 
 

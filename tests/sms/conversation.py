@@ -2,11 +2,14 @@
 
     given 41271 Planche sapin 200x20 cm: 40 piece bois-planche     a listing that exists from here on, or so many of it
     draw 41271 from 1 h to 9 h [at most 1]                          its staff plan a draw (or a queue)
+    given project 10017 Banc: bois-palette:3:piece|metal:2:kg       a project, and what it takes
     > BOIS                                                          what the person texts
     < BOIS (1):                                                     what they read back, every line of it
     < {silence}                                                     nothing at all
     JOSEPH> W 41271                                                 what somebody else texts, and reads
     JOSEPH< Noté: …
+    given site gymnase Ancien gymnase: 2026-12-14 Mo-Fr 07:00-12:00  a building that comes down; `at gymnase`: a lot of it
+    site gymnase 2027-01-11                                         its day changes
     wait 2 h                                                        time passes (min, h, days), and the chores are done
     JOSEPH<< C'est votre tour: …                                    a text that comes by itself
     << {silence}                                                    none has come
@@ -24,7 +27,7 @@ from datetime import UTC, datetime
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, clock, db, draws
+from circular import catalog, clock, db, draws, places, projects, sites
 from sms import inbox, messages, outbox, worker
 from tests.town import ADMIN, FABIOLA, JOSEPH, MIRTHA
 
@@ -34,9 +37,12 @@ CAST = {"FABIOLA": FABIOLA, "JOSEPH": JOSEPH, "MIRTHA": MIRTHA}
 MONDAY = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # 10:00 in Martinique
 SECONDS = {"min": 60, "h": 3600, "day": 86_400, "days": 86_400}
 SPOKEN = re.compile(r"(?P<name>[A-Z]*)(?P<sign>>|<<|<) ?(?P<words>.*)")
+PROJECT = re.compile(r"given project (\d+) (.+): (\S+)")
+SITE = re.compile(r"given site (\w+) (.+): ([\d-]+) (.+)")
+MOVED = re.compile(r"site (\w+) ([\d-]+)")
 WAITED = re.compile(r"wait (\d+) (min|h|days?)")
 PLANNED = re.compile(r"(draw|queue) (\d+) from (\d+) h to (\d+) h(?: at most (\d+))?")
-GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?")
+GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?(?: at (\w+))?")
 
 
 def text(client: FlaskClient, words: str, phone: str = FABIOLA, message_id: str | None = None) -> str | None:
@@ -111,10 +117,12 @@ def play(client: FlaskClient, script: str) -> None:
                     phone.heard.append(words)
                 else:
                     phone.receive(words)
-            elif given := GIVEN.fullmatch(line):
+            elif given := GIVEN.fullmatch(line) or PROJECT.fullmatch(line) or SITE.fullmatch(line):
                 publish(given)
             elif planned := PLANNED.fullmatch(line):
                 plan(planned)
+            elif moved := MOVED.fullmatch(line):
+                sites.revise(ADMIN, moved[1], {"available_from": moved[2]}, None)
             elif waited := WAITED.fullmatch(line):
                 time.shift(int(waited[1]) * SECONDS[waited[2]])
                 worker.chores("worker-test")
@@ -123,10 +131,19 @@ def play(client: FlaskClient, script: str) -> None:
 
 
 def publish(given: re.Match[str]) -> None:
-    """The listing of a `given` line, at La Sphère."""
-    code, title, quantity, unit, category, kind, start = given.groups()
+    """The listing, the project or the site of a `given` line, at La Sphère."""
+    if given.re is PROJECT:
+        with db.transaction():
+            projects.put({"title": given[2], "needs": given[3], "place": "la-sphere"}, None, given[1])
+        return
+    if given.re is SITE:
+        code, name, day, hours = given.groups()
+        site = {"code": code, "kind": "deconstruction", "name": name, "available_from": day, "opening_hours": hours}
+        places.open_site(ADMIN, site)
+        return
+    code, title, quantity, unit, category, kind, start, site_code = given.groups()
     values = {"title": title, "quantity": quantity, "unit": unit, "category": category, "place": "la-sphere",
-              "kind": kind or "material", "available_from": start}  # fmt: skip
+              "kind": kind or "material", "available_from": start, "site": site_code}  # fmt: skip
     with db.transaction():
         catalog.put(ADMIN, values, None, code)
 

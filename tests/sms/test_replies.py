@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import catalog, cli, db, errors, i18n, imports
+from circular import catalog, cli, db, errors, i18n, imports, reservations
 from circular.i18n import LANGUAGES
 from circular.text import shorten
 from sms import dialogue, replies, screens, segments
@@ -30,11 +30,13 @@ LONGEST = {
     "code": "412710",
     "count": "999",
     "some": "12.5",
+    "share": "100",
     "service": "Récup & Réemploi du Lamentin 1",
     "day": "ven 27/11",
     "from_day": "ven 20/11",
     "hours": "mar-sam 9h-17h",
     "limit": "2000",
+    "machine": "412710",
     "lines": "",
     "maximum": "12,5 m2",
     "minimum": "12,5 m2",
@@ -56,7 +58,8 @@ LONGEST = {
 }
 TITLE_ROOM = 22  # septets of a title in a text of its own
 LISTS = {
-    "results": "results_line", "results_end": "results_line", "mine": "mine_line", "cancel_which": "mine_line",
+    "results": "results_line", "results_end": "results_line", "results_near": "results_line",
+    "results_near_end": "results_line", "nearest": "results_line", "mine": "mine_line", "cancel_which": "mine_line",
     "extend_which": "mine_line", "projects": "project_line", "projects_end": "project_line", "machines": "machine_line",
     "machines_end": "machine_line",
 }  # fmt: skip
@@ -68,9 +71,11 @@ REFUSALS = (
     "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
     "already_extended", "still_available", "too_many_waits", "offer_lapsed", "too_many_alerts", "alert_too_wide",
     "no_such_alert", "not_open_yet", "entries_only", "window_closed", "already_entered", "above_maximum",
+    "not_buildable", "below_builder_minimum", "kept_for_residents",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
 OFFERED = {
+    "project_ready": ("do_reserve",), "kit_confirm": ("do_yes",),
     "details": ("do_reserve",), "details_later": ("do_reserve",), "details_none_left": ("do_wait",), "confirm": ("do_yes",),
     "cancel_ask": ("do_yes",), "mine_one": ("do_extend", "do_cancel"), "erase_ask": ("do_yes",),
     "too_few": ("do_yes", "do_no"), "none_left": ("do_yes", "do_no"), "offer_human": ("do_yes", "do_no"),
@@ -113,7 +118,7 @@ def longest(language: str) -> dict[str, str]:
         return max((text for key, (text, _) in TEXTS[language].items() if key.startswith(prefix)), key=len)
 
     return {**LONGEST, "condition": widest("condition_"), "state": widest("state_"), "unit": widest("unit_"),
-            "difficulty": widest("difficulty_")}  # fmt: skip
+            "difficulty": widest("difficulty_"), "mark": widest("mark_")}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -204,7 +209,7 @@ def test_texts_fit_with_their_longest_facts(language: str) -> None:
         assert filled is not None, f"{key} is not GSM-7"
         room[key] = 160 - filled
     for key, line_key in LISTS.items():
-        line = septets(TEXTS[language][line_key][0].format(**facts))
+        line = septets(TEXTS[language][line_key][0].replace(" {place}", "").format(**facts))  # said when there is room
         assert line is not None
         assert (room[key] - 3 * line - 2) // 3 >= LIST_TITLE_ROOM, key
 
@@ -477,8 +482,19 @@ def walk(person: int) -> Iterator[tuple[Screen, State]]:
     for words in column(cli.DEMO / "categories.csv", "fr")[:3]:
         yield take("alert", {}, words=words)
     yield take("alert", {})
+    for held in reservations.mine(person):  # what is not there yet was kept
+        yield take("cancel", {}, pickup_code=held["pickup_code"])
     for (code,) in db.rows("SELECT code FROM project ORDER BY id"):
         yield take("details", {}, code=code)
+        yield take("confirm_kit", {}, code=code)
+        made, _ = take("reserve", {}, code=code)
+        yield made, {}
+        if made.key.startswith("kit_reserved"):
+            pin = made.facts["pin"]
+            yield take("mine", {})
+            yield take("mine", {}, pickup_code=pin)
+            yield take("extend", {}, pickup_code=pin)
+            yield take("cancel", {}, pickup_code=pin)
     for category in catalog.categories():
         screen, state = take("search", {}, words=category["labels"]["fr"])
         while True:
@@ -507,9 +523,11 @@ def test_demo_fits_in_every_language(town: Town) -> None:
             for language in LANGUAGES:
                 fits(screen, state, language, TITLE_ROOM)
     assert seen >= {"details", "details_slot", "ask_quantity", "confirm", "too_few", "reserved", "mine", "mine_one",
-                    "cancel_ask", "cancelled", "results", "results_end", "project", "projects", "machines", "none",
+                    "cancel_ask", "cancelled", "results", "results_end", "projects", "machines", "none",
                     "offer_human", "extended", "alert_added", "alerts", "refusal_already_extended",
-                    "refusal_not_reservable"}  # fmt: skip
+                    "refusal_not_reservable", "project_ready", "project_missing", "kit_confirm", "kit_reserved",
+                    "kit_reserved_machine",
+                    "refusal_not_buildable"}  # fmt: skip
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -7,9 +7,9 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from circular import db
+from circular import db, projects
 from circular.i18n import LANGUAGES
-from tests.town import Town
+from tests.town import ADMIN, Town
 
 
 def links(html: str) -> list[str]:
@@ -29,6 +29,20 @@ def test_from_the_menu_to_a_listing(town: Town, client: FlaskClient) -> None:
     details = client.get(links(results.text)[0].replace("&amp;", "&"))
     assert "Reste 10" in details.text
     assert links(details.text) == [f"/l/{code}"]
+
+
+def test_to_a_project(town: Town, client: FlaskClient) -> None:
+    """What can be built comes first and says so; to reserve it is the project's page."""
+    town.listing(quantity=3)
+    for title, quantity in (("Abri", 4), ("Banc", 3)):
+        code = projects.add(ADMIN, {"title": title, "needs": f"bois-planche:{quantity}:piece"})["code"]
+
+    found = client.get("/t?do=projects").text
+    assert found.index("Banc") < found.index("Abri")
+    details = client.get(links(found)[0].replace("&amp;", "&")).text
+
+    assert "tout y est. 3 Planche. La Sphère" in details
+    assert links(details) == [f"/p/{code}"]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

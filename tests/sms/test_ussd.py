@@ -16,7 +16,7 @@ from circular.i18n import LANGUAGES
 from sms import outbox, screens, ussd
 from sms.commands import Command
 from sms.conversation import HANDLERS, LANGUAGE_OPTIONS, MENU, Row, Screen
-from tests.sms.conversation import GIVEN, matches, publish
+from tests.sms.conversation import GIVEN, PROJECT, matches, publish
 from tests.sms.test_replies import NASTY, TEXTS, names
 from tests.town import FABIOLA, JOSEPH, Town
 
@@ -78,7 +78,7 @@ def test_conversation(script: pathlib.Path, client: FlaskClient) -> None:
             continue
         check()
         if line.startswith("given "):
-            match = GIVEN.fullmatch(line)
+            match = GIVEN.fullmatch(line) or PROJECT.fullmatch(line)
             assert match, line
             publish(match)
         elif line.startswith("dial"):
@@ -227,7 +227,8 @@ def test_any_inputs_get_a_screen(town: Town, client: FlaskClient, inputs: list[s
 @pytest.mark.parametrize("nasty", NASTY, ids=range(len(NASTY)))
 def test_any_screen_fits(language: str, nasty: str) -> None:
     """Every text as a screen, whatever its facts, with as many choices as there may be."""
-    row_keys = {"results": "results_line", "results_end": "results_line", "mine": "mine_line",
+    row_keys = {"results": "results_line", "results_end": "results_line", "results_near": "results_line",
+                "results_near_end": "results_line", "nearest": "results_line", "mine": "mine_line",
                 "projects": "project_line", "machines": "machine_line", "cancel_which": "mine_line"}  # fmt: skip
     state = {"more": ["go_on", {}], "yes": ["human", {}], "no": ["leave_it", {}]}
     for key, (text, _) in TEXTS["fr"].items():

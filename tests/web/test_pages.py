@@ -10,7 +10,7 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from circular import db, projects
+from circular import db, places, projects
 from tests.town import ADMIN, Town
 from tests.web.conftest import Page, read, reserve
 
@@ -144,8 +144,10 @@ def _pages(town: Town, client: FlaskClient) -> dict[str, Page]:
         code = town.listing(title=f"Planche de sapin raboté 200x20 n° {number}", mass_kg=2, price_cents=150)["code"]
     needs = [{"category": "bois-planche", "quantity": 3, "unit": "piece"}]
     project = projects.add(ADMIN, {"title": "Banc", "place": "la-sphere", "needs": needs})["code"]
-    paths = ["/", "/?q=planche", "/?q=zzzz", "/?min_quantity=x", f"/l/{code}", "/lieux", "/projets", f"/p/{project}",
-             "/nowhere"]  # fmt: skip
+    places.open_site(ADMIN, {"kind": "friche", "name": "Friche", "code": "friche", "available_from": "2099-01-01"})
+    town.listing(title="Portail", site="friche")
+    paths = ["/", "/s/friche", "/?q=planche", "/?q=zzzz", "/?min_quantity=x", f"/l/{code}", "/lieux", "/projets",
+             f"/p/{project}", "/nowhere"]  # fmt: skip
     pages = {path: read(client.get(path)) for path in paths}
     return {**pages, "reserved": read(reserve(client, code)), "refused": read(reserve(client, code, tel="1"))}
 

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 from flask.testing import FlaskClient
 
-from circular import db, people, reservations, settings
-from tests.town import FABIOLA, Town
+from circular import catalog, db, people, projects, reservations, settings
+from tests.town import ADMIN, FABIOLA, Town
 from tests.web.conftest import read, reserve
 
 
@@ -151,3 +151,61 @@ def test_reserve_unknown_listing(code: str, client: FlaskClient) -> None:
 
     assert response.status_code == 404
     assert code in read(response).one("h1")["text"]
+
+
+def bench(town: Town) -> str:
+    """A bench that today's stock builds, from two places; its number."""
+    town.listing(title="Palette Europe", category="bois-palette", quantity=10)
+    town.listing(title="Vis inox", category="quincaillerie-vis", quantity=2, unit="kg", place="trois-lieu")
+    needs = [
+        {"category": "bois-palette", "quantity": 3, "unit": "piece"},
+        {"category": "quincaillerie-vis", "quantity": 0.5, "unit": "kg"},
+    ]
+    return str(projects.add(ADMIN, {"title": "Banc", "needs": needs})["code"])
+
+
+def test_a_project_shows_where_its_materials_are_and_reserves_them(town: Town, client: FlaskClient) -> None:
+    """Needs beside the stock; one field; then the code, what was reserved and each place. Sent twice, it is one kit."""
+    code = bench(town)
+    page = read(client.get(f"/p/{code}"))
+    for words in ("Tout est là aujourd'hui", "Palette Europe, 3 pièces, La Sphère", "Vis inox, 0,5 kg, Le Trois Lieu"):
+        assert words in page.one("main")["text"]
+    sent = {"form": page.one("input", name="form")["value"], "tel": "0696 00 00 01"}
+
+    done, again = (read(client.post(f"/p/{code}/reserve", data=sent)) for _ in range(2))
+
+    held = reservations.mine(town.person(FABIOLA).person_id or 0)
+    assert [one["pickup_code"] for one in held] == [done.one(class_="pin")["text"]] * 2
+    for words in ("Palette Europe · 3 pièces, La Sphère", "Vis inox · 0,5 kg", "Gardé pour vous", "mar-ven 8h-13h"):
+        assert words in done.one("main")["text"]
+    assert done.one(class_="pin")["text"] == again.one(class_="pin")["text"]
+    assert db.rows("SELECT kind FROM notice") == [("kit_reserved",)]
+
+
+def test_a_project_refused_keeps_what_was_typed(town: Town, client: FlaskClient) -> None:
+    """A wrong number is told at its field; what went meanwhile is told above, and there is no form left."""
+    code = bench(town)
+
+    wrong = client.post(f"/p/{code}/reserve", data={"tel": "0596 50 00 00"})
+    for lot in ("Palette", "Vis"):
+        found = catalog.find(catalog.query({"q": lot})).items[0]
+        town.reserve(town.person(), found["code"], catalog.amount(found["available"]))
+    gone = client.post(f"/p/{code}/reserve", data={"tel": "0696 00 00 02"})
+
+    assert (wrong.status_code, gone.status_code) == (422, 409)
+    assert read(wrong).one("input", id="tel")["value"] == "0596 50 00 00"
+    assert "numéro de mobile" in read(wrong).one(role="alert")["text"]
+    assert "voyez ce qui manque" in read(gone).one(role="alert")["text"]
+    assert "manque 3 pièces" in read(gone).one("main")["text"]
+    assert not read(gone).all("form", method="post")
+
+
+def test_projects_that_can_be_built_come_first(town: Town, client: FlaskClient) -> None:
+    """And say so."""
+    first = projects.add(ADMIN, {"title": "Cabane", "needs": "bois-poutre:4:piece"})["code"]
+    code = bench(town)
+
+    page = read(client.get("/projets"))
+
+    assert [link["href"] for link in page.all("a") if link["href"].startswith("/p/")] == [f"/p/{code}", f"/p/{first}"]
+    assert page.one("main")["text"].count("Tout est là aujourd'hui") == 1

@@ -1,0 +1,611 @@
+"""What somebody who searches wants, read from what they typed: things, words, sizes, a quantity, a place.
+
+`12 pòt 83 lamanten` -> at least twelve, the concept `door` (or pot), 830 mm, in Le Lamentin. A word that nothing has is put
+right (`corrected`), asked about when that is unsure (`did_you_mean`), or passed over (`ignored`).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from circular import db, places, search, vocabulary
+from circular.search import all_of, any_of, has
+from circular.text import analyse, fold
+from circular.vocabulary import LITTLE, Lexicon
+
+MOST_WORDS = 24  # of a query that are read
+MOST_UNITS = 8
+MOST_SAID = 12  # words of staff that are looked for besides a concept
+LEAST_SIZE = 10  # a bare number below is no size
+# Qualities that a listing's own fields tell, besides its words.
+FIELDS = {
+    "free": "xgfree", "as-new": "xsas0new", "to-repair": "xsto0repair", "for-parts": "xsparts",
+}  # fmt: skip
+UNITS = {
+    "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
+    "tons": "t", "tonelada": "t", "toneladas": "t",
+}  # fmt: skip
+_TOKEN = re.compile(
+    r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
+    |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
+    |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
+    |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
+    |(?P<word>[^\W_]+)""",
+    re.VERBOSE,
+)
+_PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
+_SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
+
+
+class Unit(NamedTuple):
+    """One thing (or quality) that is asked for: any of its concepts, or a plain word; or all of its `parts`."""
+
+    typed: str
+    tokens: tuple[str, ...]  # any of which a listing's text has that mentions it
+    heads: tuple[str, ...] = ()  # any of which the title of a listing has that is it
+    parts: tuple[Unit, ...] = ()
+    concepts: tuple[int, ...] = ()
+    is_thing: bool = True
+    filed: tuple[frozenset[str], ...] = ()  # categories of each of its concepts
+    guessed: bool = False  # from a word that was put right
+    inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
+
+    def within(self, where: str = "", among: int = 1) -> str:
+        """Listings that mention it; when it is one of several things, within a longer term will do."""
+        said = [has(token, where) for token in self.tokens]
+        said += [has(token) for token in self.inner] if among > 1 else []
+        if self.parts:
+            said.append(all_of(part.within(where, len(self.parts)) for part in self.parts))
+        return any_of(said)
+
+    def alternatives(self, among: int = 1) -> list[str]:
+        """The same as tokens, all of which a listing must hold, each with those that will do instead after a |."""
+        own = (*self.tokens, *(self.inner if among > 1 else ()))
+        if not self.parts:
+            return ["|".join(own)]
+        return ["|".join((*own, one)) for part in self.parts for one in part.alternatives(len(self.parts))]
+
+    def every_head(self) -> list[str]:
+        """Head tokens of it and of its parts."""
+        return [*self.heads, *(head for part in self.parts for head in part.heads)]
+
+
+class Amount(NamedTuple):
+    """At least so many thousandths of a unit; an empty unit means whatever the listing counts in."""
+
+    milli: int
+    unit: str
+
+
+class Spot(NamedTuple):
+    """A place or a commune: its facet's token, or its name in a text, and where it is."""
+
+    name: str
+    tokens: tuple[str, ...]
+    point: tuple[float, float] | None
+
+
+class Wish(NamedTuple):
+    """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do."""
+
+    units: tuple[Unit, ...] = ()
+    sizes: tuple[tuple[int, ...], ...] = ()
+    amount: Amount | None = None
+    spot: Spot | None = None
+    corrected: tuple[tuple[str, str], ...] = ()  # words as typed, and as understood
+    understood: str = ""  # all that was typed, put right; nothing when nothing had to be
+    did_you_mean: str = ""
+    ignored: tuple[str, ...] = ()
+    said: bool = False  # something was typed, signs at least
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to look for."""
+        return not (self.units or self.sizes or self.spot or self.amount)
+
+
+class _Item(NamedTuple):
+    kind: str  # "word", "size", "amount", "number"
+    text: str  # a word's stem
+    typed: str
+    sizes: tuple[tuple[int, ...], ...] = ()
+    amount: Amount | None = None
+    guess_of: str = ""  # the stem that it is put in the place of
+
+
+def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
+    """What a query asks for, in whatever language."""
+    if not typed.strip():
+        return Wish()
+    counters = db.counters() if counters is None else counters
+    known = _knowledge(counters)
+    items, spot = _without_spot(list(_items(typed)), known)
+    spelling = _spelt(items, known._replace(spots={}) if spot else known)
+    items = spelling.items
+    if spot is None and spelling.corrected:
+        items, spot = _without_spot(items, known)
+    units, sizes, amount = _units(items, known)
+    if not (units or sizes or spot) and amount is not None:  # a number alone is a word of some title
+        units, amount = [Unit(item.text, (search.word(item.text),)) for item in items if item.kind == "number"], None
+    guesses = {item.text: item.guess_of for item in items if item.guess_of}
+    units = [_as_typed_too(unit, guesses) for unit in units]
+    return Wish(
+        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, spelling.corrected,
+        spelling.understood, spelling.did_you_mean, spelling.ignored, True,
+    )  # fmt: skip
+
+
+class Known(NamedTuple):
+    """What a query is read by: the vocabulary, what staff say that words mean, and which words they gave to a concept (or
+    to something narrower); places and communes by their names.
+    """
+
+    lexicon: Lexicon
+    means: Mapping[str, tuple[str, ...]]
+    said: Mapping[int, tuple[str, ...]]
+    spots: Mapping[str, Spot]
+    behind: bool  # some listings are indexed by an earlier vocabulary: their words still count
+
+
+def _knowledge(counters: Mapping[str, int]) -> Known:
+    versions = counters.get(vocabulary.VERSION), counters.get(search.SYNONYMS)
+    lexicon, means = vocabulary.lexicon(counters), search.meanings(counters)
+    database = id(db.database.obj)
+    said = _read_said(*versions, database) if means else {}
+    spots = _read_spots(counters.get(places.NAMES), database)
+    return Known(lexicon, means, said, spots, bool(counters.get(search.REINDEX)))
+
+
+@functools.lru_cache(maxsize=2)
+def _read_said(_vocabulary: int | None, _synonyms: int | None, _database: int) -> dict[int, tuple[str, ...]]:
+    """The words of staff that name a concept or something narrower: listings say them, and no token tells it."""
+    counters = db.counters()
+    lexicon, found = vocabulary.lexicon(counters), dict[int, tuple[str, ...]]()
+    for word, meaning in search.meanings(counters).items():
+        concepts = lexicon.named(" ".join(meaning))
+        for one in dict.fromkeys(above for concept in concepts for above in (concept, *lexicon.above[concept])):
+            if len(found.get(one, ())) < MOST_SAID:
+                found[one] = (*found.get(one, ()), search.word(word))
+    return found
+
+
+def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
+    """A word that was put right is still looked for as it was typed: an alert waits for it."""
+    typed = dict.fromkeys(search.word(guesses[word]) for word in unit.typed.split() if word in guesses)
+    return unit._replace(tokens=(*unit.tokens, *typed), guessed=True) if typed else unit
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+def _items(typed: str) -> Iterator[_Item]:
+    for number, found in enumerate(_TOKEN.finditer(fold(typed))):
+        if number == MOST_WORDS:
+            return
+        kind, text = str(found.lastgroup), found.group()
+        if kind == "word":
+            for stem in analyse(text):
+                yield _Item("word", stem, text)
+        elif kind == "pair":
+            parts = _SIDE.findall(text)
+            yield _Item(
+                "size", text, text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
+            )
+        elif kind == "metres":
+            whole, part = re.findall(r"\d+", text)
+            yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
+        elif kind == "measure":
+            number_, unit = _PART.findall(text)[0]
+            if unit in UNITS:
+                yield _Item("amount", text, text, amount=Amount(_milli(number_), UNITS[unit]))
+            else:
+                sizes = ((search.millimetres(number_, unit),),)
+                length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
+                yield _Item("size", text, text, sizes, length)
+        else:
+            yield _Item("number", text, text, _readings([text], ""))
+
+
+def _milli(number: str) -> int:
+    return round(float(number.replace(",", ".")) * 1000)
+
+
+def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
+    """Sizes in mm: by the unit, or without one as centimetres, millimetres or metres."""
+    units = (unit,) if unit else ("cm", "mm", "m")
+    return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
+
+
+def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
+    """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures."""
+    units: list[Unit] = []
+    sizes: list[tuple[int, ...]] = []
+    amount: Amount | None = None
+    for group in _groups(items):
+        if isinstance(group, list):
+            units += _things(group, known)
+        elif group.kind == "number":
+            if units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
+                sizes += group.sizes if not sizes else ()
+            elif not units and amount is None and group.text.isdigit() and int(group.text):
+                amount = Amount(int(group.text) * 1000, "")
+        else:
+            sizes += group.sizes if not sizes else ()
+            amount = amount or group.amount
+    kept = _without_lone(units, known.lexicon)
+    return kept, sizes, amount
+
+
+def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
+    """Words in a row together, everything else on its own."""
+    row: list[str] = []
+    for item in items:
+        if item.kind == "word":
+            row.append(item.text)
+            continue
+        if row:
+            yield row
+            row = []
+        yield item
+    if row:
+        yield row
+
+
+def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]:
+    """The units of words in a row. What staff say that a word means is not followed further."""
+    lexicon = known.lexicon
+    found: list[Unit] = []
+    at = 0
+    terms = {term.start: term for term in lexicon.terms(words)}
+    while at < len(words):
+        term, word = terms.get(at), words[at]
+        if followed and word in known.means and (term is None or term.length == 1):
+            found += _things(list(known.means[word]), known, followed=False)
+        elif term is not None:
+            found.append(_named(words[at : at + term.length], term.concepts, known))
+        elif word not in LITTLE and word not in lexicon.never:
+            found.append(Unit(word, (search.word(word),)))
+        at += term.length if term else 1
+    return found
+
+
+def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
+    """The unit of a term. Its words are not used up: `porte bois` is a wooden door, and what says `porte` and `bois`."""
+    lexicon = known.lexicon
+    parts: tuple[Unit, ...] = ()
+    if len(words) > 1:
+        inner = [word for word in words if word not in LITTLE]
+        parts = tuple(
+            _named([word], found, known) if (found := lexicon.named(word)) else Unit(word, (search.word(word),))
+            for word in inner
+        )
+    tokens = [lexicon.mention[one] for one in concepts]
+    if not any(lexicon.is_thing[one] for one in concepts):
+        tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
+    said = tuple(word for one in concepts for word in known.said.get(one, ()))
+    if known.behind and len(words) == 1:
+        said = (*said, *map(search.word, words))
+    return Unit(
+        " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
+        concepts, any(lexicon.is_thing[one] for one in concepts),
+        filed=tuple(lexicon.filed[one] for one in concepts),
+        inner=tuple(lexicon.inner[one] for one in concepts),
+    )  # fmt: skip
+
+
+def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
+    """Without the words that mean a thing only where no other word does: `ban mwen fey tol` asks for sheets."""
+    lone = [unit.typed in lexicon.alone and set(unit.concepts) <= lexicon.alone[unit.typed] for unit in units]
+    if any(unit.is_thing and not one for unit, one in zip(units, lone, strict=True)):
+        return [unit for unit, one in zip(units, lone, strict=True) if not one or not unit.is_thing]
+    return units
+
+
+# --- places -----------------------------------------------------------------------------------------------------------
+def _without_spot(items: list[_Item], known: Known) -> tuple[list[_Item], Spot | None]:
+    """The items without the first place or commune that they name, and that place."""
+    texts = [_NUMBERS.get(item.text, item.text) for item in items]
+    for at in range(len(items)):
+        for length in range(min(5, len(items) - at), 0, -1):
+            spot = known.spots.get(" ".join(texts[at : at + length]))
+            if spot is not None and (length > 1 or texts[at] not in known.lexicon.meanings):
+                return items[:at] + items[at + length :], spot
+    return items, None
+
+
+_NUMBERS = {"2": "deux", "3": "trois", "st": "saint", "ste": "sainte"}
+_ARTICLES = ("le ", "la ", "les ")
+
+
+@functools.lru_cache(maxsize=2)
+def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
+    """Places and communes by the ways to name them, read again when a place was added or changed."""
+    found: dict[str, Spot] = {}
+    for insee, name, latitude, longitude in db.rows("SELECT insee, name, latitude, longitude FROM commune"):
+        for key in _names(name):
+            tokens = (search.facet("m", insee), *((key,) if " " not in key else ()))
+            found.setdefault(key, Spot(name, tokens, (latitude, longitude)))
+    for number, name, latitude, longitude in db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id"):
+        point = (latitude, longitude) if latitude is not None and longitude is not None else None
+        for key in _names(name):
+            found.setdefault(key, Spot(name, (search.facet("p", number),), point))
+    return found
+
+
+def _names(name: str) -> Iterator[str]:
+    """`Fort-de-France` -> fort de france, fdf; `Les Trois-Îlets` -> les trois ilet, trois ilet."""
+    words = [_NUMBERS.get(word, word) for word in analyse(name)]
+    whole = " ".join(words)
+    yield whole
+    bare = next((whole[len(article) :] for article in _ARTICLES if whole.startswith(article)), "")
+    if bare:
+        yield bare
+    if len(words) > 2:
+        yield "".join(word[0] for word in words)
+
+
+# --- spelling ---------------------------------------------------------------------------------------------------------
+class _Spelling(NamedTuple):
+    """A query after its words were put right: its items; what was (as people write it); the whole of it; the whole with
+    what one is not sure of; what is passed over.
+    """
+
+    items: list[_Item]
+    corrected: tuple[tuple[str, str], ...] = ()
+    understood: str = ""
+    did_you_mean: str = ""
+    ignored: tuple[str, ...] = ()
+
+
+def _spelt(items: list[_Item], known: Known) -> _Spelling:
+    lexicon = known.lexicon
+    right = _right(items, known)
+    if all(right):
+        return _Spelling(items)
+    items, right = _joined(items, right, lexicon)
+    done: list[_Item] = []
+    corrected, ignored = [], []
+    understood, guessed = [], []
+    for at, (item, is_right) in enumerate(zip(items, right, strict=True)):
+        guess = None if is_right else _closest(at, [one.text for one in items], lexicon, known.spots)
+        if guess and not guess.sure and not guess.known:
+            guess = None
+        said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
+        guessed.append(said)
+        if guess and guess.sure:
+            done += [_Item("word", word, word, guess_of=item.text) for word in guess.words]
+            corrected.append((item.typed, said))
+            understood.append(said)
+            continue
+        understood.append(item.typed)
+        if is_right:
+            done.append(item)
+        else:
+            ignored.append(item.text)
+    return _Spelling(
+        done, tuple(corrected), " ".join(understood) if corrected else "",
+        " ".join(guessed) if guessed != understood else "", tuple(ignored),
+    )  # fmt: skip
+
+
+def _shown(word: str, lexicon: Lexicon) -> str:
+    """A stem as people write the word: `boi` -> bois."""
+    query = "SELECT word FROM concept_word WHERE concept = ?"
+    written = [one for concept in lexicon.named(word) for (one,) in db.rows(query, lexicon.codes[concept])]
+    return word if word in written else next((str(one) for one in written if analyse(one) == [word]), word)
+
+
+def _right(items: list[_Item], known: Known) -> list[bool]:
+    """Which items need no correction: numbers, little words, words of the vocabulary, of staff, of some listing."""
+    lexicon, words = known.lexicon, [item.text for item in items]
+    right = [
+        item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in known.means
+        or item.text in lexicon.never
+        for item in items
+    ]  # fmt: skip
+    if not all(right):
+        for term in lexicon.terms(words):
+            right[term.start : term.start + term.length] = [True] * term.length
+    return [found or search.exists(search.word(word)) for found, word in zip(right, words, strict=True)]
+
+
+def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:
+    """Two words that are one: `contre plaqué`."""
+    at = 0
+    while at + 1 < len(items):
+        pair = items[at].text + items[at + 1].text
+        words = items[at].kind == items[at + 1].kind == "word"
+        if words and not (known[at] and known[at + 1]) and (pair in lexicon.meanings or pair in lexicon.joined):
+            text = lexicon.joined.get(pair, pair) if pair not in lexicon.meanings else pair
+            items = [*items[:at], *(_Item("word", word, word) for word in text.split()), *items[at + 2 :]]
+            known = [*known[:at], *(True for _ in text.split()), *known[at + 2 :]]
+        at += 1
+    return items, known
+
+
+class Guess(NamedTuple):
+    """What a word was meant to be, and whether to believe it."""
+
+    words: tuple[str, ...]
+    sure: bool
+    known: bool = True  # some listing has it
+
+
+def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Spot]) -> Guess | None:
+    """The nearest known word, or words that were run together. One that makes a term with its neighbours goes first."""
+    word = texts[at]
+    if not word.isalpha() or len(word) < 3:
+        return None
+    if word in lexicon.joined:
+        return Guess(tuple(lexicon.joined[word].split()), True)
+    if apart := _apart(word, lexicon):
+        return Guess(apart, True)
+    costs = _costs(word, lexicon, spots)
+    for candidate in sorted(costs, key=costs.__getitem__)[:8]:
+        tried = [*texts[:at], candidate, *texts[at + 1 :]]
+        if any(term.length > 1 and term.start <= at < term.start + term.length for term in lexicon.terms(tried)):
+            costs[candidate] -= TOGETHER
+    if not costs:
+        return None
+    ranked = sorted(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
+    limit = SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT
+    alike = [one for one in ranked[:4] if costs[one] <= min(limit, costs[ranked[0]] + ALIKE)] or ranked[:1]
+    reach = {one: _reach(one, lexicon) for one in alike}
+    best = min(alike, key=lambda one: costs[one] - reach[one])
+    known = reach[best] > 0 or best in spots or best in LITTLE
+    if not known and len(word) < LONG:
+        return None
+    return Guess(tuple(lexicon.joined.get(best, best).split()), costs[best] <= limit, known)
+
+
+def _apart(word: str, lexicon: Lexicon) -> tuple[str, str] | None:
+    """Two words of the vocabulary that were run together."""
+    for cut in range(len(word) - 3, 2, -1):
+        right = word[cut:]
+        if right in lexicon.meanings:
+            for left in (word[:cut], word[: cut - 1] if word[cut - 1] in "sx" else ""):
+                if len(left) > 2 and left in lexicon.meanings:
+                    return left, right
+    return None
+
+
+def _reach(word: str, lexicon: Lexicon) -> float:
+    """How much sooner a word is meant that listings have, or what it names: 0 to ALIKE."""
+    tokens = [search.word(word), *(lexicon.mention[one] for one in lexicon.named(word))]
+    count = search.frequency("|".join(tokens), COMMON)
+    return ALIKE * (count + COMMON) / (2 * COMMON) if count else 0
+
+
+# What a correction costs: letters changed, and what makes it less likely. Tuned on the `tune` rows of fixtures/search.
+SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
+TOGETHER = 0.5  # less, when it makes a term with its neighbours
+PART = 0.4  # more, when it means nothing outside longer terms
+ALIKE = 0.8  # more, and what many listings have still goes first
+LONG = 6  # letters of a word that is put right though no listing has what it means
+COMMON = 30  # listings that make a word common
+
+
+def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, float]:
+    """Known words near one that is not, and what each correction costs. All begin with the same letter, or sound the same:
+    people seldom miss the first.
+    """
+    from rapidfuzz.distance import OSA  # 5 MB that only a misspelt word needs
+
+    costs: dict[str, float] = {}
+
+    def offer(candidate: str, cost: float) -> None:
+        if candidate != word:
+            cost += 0 if candidate in lexicon.meanings else PART
+            costs[candidate] = min(cost, costs.get(candidate, FAR))
+
+    for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
+        distance = OSA.distance(word, candidate)
+        if distance <= max(2, (len(word) + 1) // 2):
+            offer(candidate, 0.4 + 0.2 * distance)
+    for candidate in lexicon.beginning(word):
+        offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
+    if len(word) > 3:
+        most = 1 if len(word) < 6 else 2
+        for pool, handicap in ((lexicon.singles, 0.0), (_LONG_LITTLE, 0.2 - PART), (lexicon.run_on, 0.3 - PART)):
+            for candidate, distance in _near(word, vocabulary.starting(pool, word[0]), most):
+                offer(candidate, distance + handicap)
+        if min(costs.values(), default=FAR) > 1:
+            named = [one for name in spots for one in name.split() if len(one) > 3 and one[0] == word[0]]
+            for candidate, distance in _near(word, [*named, *_titled(word)], most):
+                offer(candidate, distance + 0.1 - PART)
+    return costs
+
+
+FAR = 99.0
+_LONG_LITTLE = tuple(sorted(word for word in LITTLE if len(word) > 4))
+
+
+def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
+    from rapidfuzz import process
+    from rapidfuzz.distance import OSA
+
+    found = process.extract(word, pool, scorer=OSA.distance, score_cutoff=most, limit=8, processor=None)
+    return [(candidate, distance) for candidate, distance, _ in found]
+
+
+def _titled(word: str, most: int = 2000) -> list[str]:
+    """Words of titles that begin with the same two letters, and are in no dictionary."""
+    query = "SELECT word FROM title_word WHERE word >= ? AND word < ? ORDER BY word LIMIT ?"
+    return [one for (one,) in db.rows(query, word[:2], word[:2] + "\U0010ffff", most)]
+
+
+# --- asking the index -------------------------------------------------------------------------------------------------
+def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
+    """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
+
+    The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
+    """
+    if not units:
+        return [narrowed]
+    things = tuple(unit for unit in units if unit.is_thing) or units
+    titled = all_of(unit.within("title", len(things)) for unit in things)
+    nested = [anywhere(units), titled]
+    heads = [has(head, "" if head[:2] == "xh" else "title") for unit in things for head in unit.every_head()]
+    if heads:  # what is a thing names it
+        single = len(things) == 1 and not things[0].parts
+        nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
+    exact = [unit.within() for unit in units if unit not in things]
+    for unit in things:
+        if unit.parts:
+            exact.append(all_of(part.within("title", len(unit.parts)) for part in unit.parts))
+        elif len(unit.concepts) > 1:
+            exact.append(has(search.word(unit.typed), "title"))
+    if exact:
+        nested.append(all_of([nested[-1], *exact]))
+    return [all_of([one, narrowed]) for one in reversed(nested)]
+
+
+def anywhere(units: tuple[Unit, ...]) -> str:
+    """An expression for the listings that mention every thing asked for."""
+    things = [unit for unit in units if unit.is_thing] or units
+    return all_of(unit.within("", len(things)) for unit in things)
+
+
+def either(units: tuple[Unit, ...]) -> Unit:
+    """Any of several things will do."""
+    tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
+    heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
+    return Unit(" ".join(unit.typed for unit in units), tokens, heads)
+
+
+def instead(wish: Wish) -> Iterator[str]:
+    """Expressions for what may do instead, the nearest first: something broader, then what is filed where it would be."""
+    lexicon = vocabulary.lexicon()
+    concepts = [concept for unit in wish.units for concept in unit.concepts]
+    for concept in concepts:
+        for above in lexicon.above[concept]:
+            if lexicon.categories[above]:
+                yield has(lexicon.head[above])
+    for concept in concepts:
+        for category in lexicon.categories[concept]:
+            yield has(search.facet("c", category))
+
+
+def tokens(wish: Wish) -> list[str]:
+    """One token for each thing, size and place of a wish (several joined by | where any will do), and for each word that
+    nothing has yet.
+    """
+    found = [one for unit in wish.units for one in unit.alternatives(len(wish.units))]
+    if wish.spot is not None:
+        found.append("|".join(wish.spot.tokens))
+    for part in zip(*wish.sizes, strict=True):
+        found.append("|".join(dict.fromkeys(search.size(mm) for mm in part)))
+    if wish.amount is not None and wish.amount.unit and not wish.sizes:
+        found.append(search.facet("u", wish.amount.unit))
+    return [*found, *map(search.word, wish.ignored)]
+
+
+def fits(wanted: list[str], text: str, language: str) -> bool:
+    """True when a text holds what is wanted (as `tokens` says it)."""
+    lexicon, words = vocabulary.lexicon(), analyse(text)
+    held = {
+        *map(search.word, words),
+        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(words, language))),
+    }
+    return all(not held.isdisjoint(one.split("|")) for one in wanted)

@@ -1,0 +1,318 @@
+"""The search understands people, says what it did, and keeps its order: the same on both engines."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from typing import Any
+
+import pytest
+import time_machine
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from bench import finding
+from circular import catalog, cli, db, imports, search, wishes
+from circular.errors import Refusal
+from tests.postgres import Server
+from tests.town import ADMIN, Town
+
+NOON = "2026-12-01T16:00:00Z"
+
+
+def titles(q: str, **more: Any) -> list[str]:
+    """What a search finds, in order."""
+    return [one["title"] for one in catalog.find(catalog.query({"q": q, **more})).items]
+
+
+@pytest.fixture
+def demo(town: Town) -> Town:
+    """The town with the demonstration's listings."""
+    imports.seed(cli.DEMO)
+    return town
+
+
+# --- meaning ----------------------------------------------------------------------------------------------------------
+def test_people_find_what_they_mean(demo: Town) -> None:
+    """The `tune` rows of fixtures/search: six languages, typos, sizes, quantities, places; nothing where nothing is."""
+    scored = finding.score(list(finding.ask(finding.queries("tune"))))
+
+    assert scored.recall >= 0.97
+    assert scored.mrr >= 0.95
+    assert scored.misled <= 0.03
+    assert scored.silent == 1
+
+
+def test_both_engines_answer_alike(tmp_path: pathlib.Path, postgres: Server) -> None:
+    """Every query of the table, listing by listing."""
+    urls = (f"sqlite:///{tmp_path}/alike.db", postgres.create("alike"))
+    answers = []
+    for url in urls:
+        finding.seed(url)
+        answers.append([found for _, found in finding.ask(finding.queries("tune"))])
+        db.close()
+    postgres.drop("alike")
+
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("q", ["tole", "tol", "fey tol", "tòl", "corrugated sheet", "chapa", "telha de zinco"])
+def test_one_thing_has_many_names(town: Town, q: str) -> None:
+    """In six languages, whatever language the listing is in."""
+    sheet = town.listing(title="Tôle ondulée", category="metal-tole")["title"]
+    town.listing(title="Brique creuse", category="maconnerie-brique")
+
+    assert titles(q) == [sheet]
+
+
+def test_broader_finds_narrower_in_order(town: Town) -> None:
+    """Wood: planks, beams, then doors of wood, whatever is newest; a plank is not all wood."""
+    plank = town.listing(title="Planche sapin")["title"]
+    beam = town.listing(title="Poutre angelin", category="bois-poutre")["title"]
+    door = town.listing(title="Porte persienne bois", category="menuiserie-porte")["title"]
+
+    assert titles("bois") == titles("wood") == titles("bwa") == [plank, beam, door]
+    assert titles("planche") == [plank]
+    assert titles("porte bois") == [door]
+
+
+def test_words_of_longer_terms_are_used_up(town: Town) -> None:
+    """A cement tile is no cement; what is said to be missing is not there."""
+    town.listing(title="Carreau de ciment", category="carrelage")
+    town.listing(title="Lit médical", description="Sans matelas", category="mobilier-lit")
+
+    assert titles("ciment") == titles("matelas") == []
+    assert titles("carreau") == ["Carreau de ciment"]
+
+
+def test_little_words_are_no_things(town: Town) -> None:
+    """`ban mwen fey tol` asks for sheets, `12 chez` for chairs, `chez moi` for nothing."""
+    town.listing(title="Banc de vestiaire", category="mobilier-chaise")
+    town.listing(title="Tôle", category="metal-tole")
+    town.listing(title="Chaise", category="mobilier-chaise", quantity=20)
+
+    assert titles("ban mwen fey tol") == ["Tôle"]
+    assert titles("ti ban")[0] == "Banc de vestiaire"
+    assert titles("12 chez")[0] == "Chaise"
+    assert titles("bonjour je cherche des tôles svp") == ["Tôle"]
+    assert titles("ou") == titles("la") == []
+
+
+def test_a_word_of_staff_names_a_concept(town: Town) -> None:
+    """A listing that says it is found by every other word of the concept, and by what is broader; without it, no more."""
+    town.listing(title="Zigoto 40x40", category="divers")
+    assert titles("puerta") == []
+
+    search.add_synonym(town.staff, {"word": "zigoto", "means": "porte"})
+
+    assert titles("puerta") == titles("lapot") == titles("menuiserie") == ["Zigoto 40x40"]
+    search.remove_synonym(town.staff, "zigoto")
+    assert titles("puerta") == []
+
+
+def test_plurals(town: Town) -> None:
+    """More than an s: bateaux, puertas, papéis, batteries, shelves."""
+    for title, lang, words in (
+        ("Panneau", "fr", "panneaux"), ("Shelf", "en", "shelves"), ("Battery", "en", "batteries"),
+        ("Ventilador", "es", "ventiladores"), ("Fogão", "pt", "fogoes"), ("Portail", "fr", "portails"),
+    ):  # fmt: skip
+        town.listing(title=title, lang=lang, category="divers")
+
+        assert title in titles(words), words
+
+
+# --- forgiving --------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "q",
+    ["carelage", "carrellage", "carrelge", "karelaj", "CARRELAGES", "carrel", "carrelagegris", "gris carrelage",
+     "carrelage, gris!", "carrelage girafe", "karelage gri"],
+)  # fmt: skip
+def test_forgiving(town: Town, q: str) -> None:
+    """Typos, plurals, word order, run-ons, doubled letters, spelling by ear, words begun, a word that nothing has."""
+    town.listing(title="Carrelage gris", category="carrelage", unit="m2", quantity=10)
+    town.listing(title="Lavabo", category="sanitaire-lavabo")
+
+    assert titles(q)[:1] == ["Carrelage gris"]
+
+
+def test_a_typo_of_a_word_that_no_dictionary_has(town: Town) -> None:
+    """Held against the words of titles."""
+    town.listing(title="Trucmuche Yamazaki", category="divers")
+
+    page = catalog.find(catalog.query({"q": "yamasaki"}))
+
+    assert [one["title"] for one in page.items] == ["Trucmuche Yamazaki"]
+    assert page.wish.corrected == (("yamasaki", "yamazaki"),)
+
+
+def test_sizes_filter(town: Town) -> None:
+    """However they are written, in the dimensions or in the title; a size that nothing has: the nearest, and it is said."""
+    for title, dimensions in (
+        ("Tôle A", "length_mm=2000 width_mm=900"), ("Tôle B", "length_mm=3000 width_mm=900"), ("Tôle 2,50 m", ""),
+        ("Tôle 60x60 cm", ""),
+    ):  # fmt: skip
+        town.listing(title=title, dimensions=dimensions, category="metal-tole")
+
+    assert titles("tole 2m") == titles("tole 2 m") == titles("2 metres tole") == titles("tole 200 cm") == ["Tôle A"]
+    assert titles("tole 90x200") == titles("tole 2000 x 900 mm") == ["Tôle A"]
+    assert titles("tole 2m50") == titles("tole 250") == ["Tôle 2,50 m"]
+    assert titles("tole 60x60") == ["Tôle 60x60 cm"]
+    page = catalog.find(catalog.query({"q": "tole 2m10"}))
+    assert (page.items[0]["title"], page.relaxed, page.mode) == ("Tôle A", ("size",), search.ANY)
+
+
+def test_quantities_filter(town: Town) -> None:
+    """As many, in the unit that is asked for; none so large: what there is, and it is said."""
+    town.listing(title="Porte blanche", category="menuiserie-porte", quantity=5)
+    town.listing(title="Porte grise", category="menuiserie-porte", quantity=20)
+    town.listing(title="Sable", category="maconnerie-sable", unit="t", quantity=3)
+
+    assert titles("12 portes") == ["Porte grise"]
+    assert titles("porte") == ["Porte grise", "Porte blanche"]
+    assert titles("2 tonnes de sable") == titles("sable 2t") == ["Sable"]
+    page = catalog.find(catalog.query({"q": "100 portes"}))
+    assert (len(page.items), page.relaxed) == (2, ("quantity",))
+
+
+def test_places_filter(town: Town) -> None:
+    """A place or a commune, as people write them; where nothing is, elsewhere, the nearest first, and it is said."""
+    town.listing(title="Porte A", category="menuiserie-porte", place="la-sphere")
+    town.listing(title="Porte B", category="menuiserie-porte", place="trois-lieu")
+
+    assert titles("porte lamentin") == titles("lamanten pot") == titles("porte la sphere") == ["Porte A"]
+    assert titles("porte fdf") == titles("porte fort de france") == titles("porte le trois lieu") == ["Porte B"]
+    page = catalog.find(catalog.query({"q": "porte schoelcher"}))
+    assert [one["title"] for one in page.items] == ["Porte B", "Porte A"]
+    assert page.relaxed == ("place",)
+    assert [one["title"] for one in catalog.find(catalog.query({"q": "porte ducos"})).items] == ["Porte A", "Porte B"]
+
+
+def test_what_there_is_instead(town: Town, client: FlaskClient) -> None:
+    """Nothing found is said, with the nearest thing; what is only guessed is asked."""
+    town.listing(title="Sommier 90x190", category="mobilier-lit")
+    town.listing(title="Parquet chêne", category="bois-parquet")
+
+    mattress = client.get("/api/v1/listings?q=matelas").json
+    typo = client.get("/api/v1/listings?q=carrelaje+parkett").json
+    unsure = client.get("/api/v1/listings?q=panquot").json
+    junk = client.get("/api/v1/listings?q=qsdfgh").json
+
+    assert mattress["items"] == [] and [one["title"] for one in mattress["nearest"]] == ["Sommier 90x190"]
+    assert {"typed": "parkett", "used": "parquet"} in typo["corrected"]
+    assert [one["title"] for one in typo["items"]] == ["Parquet chêne"]
+    assert unsure["items"] == [] and unsure["did_you_mean"] == "parquet"
+    assert junk == {"items": [], "next": None}
+    page = client.get("/?q=panquot").text
+    assert "/?q=parquet" in page and "Parquet chêne" not in page
+
+
+PIECES = (
+    "porte", '"', "*", "AND", "NOT", "NEAR(", ":", "2m", "4x6", "12", "fdf", "'", "--", "xkmaterial", "xvdoor", "%", "\\",
+    "(", "la", "carelaje", "3 m2", "0", "1e9", "٣", "ª²", "x", "-",
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@given(q=st.text(max_size=60) | st.lists(st.sampled_from(PIECES), max_size=8).map(" ".join))
+@example(q="\0")
+@example(q="2m99999999")
+@example(q="0x0 porte")
+@example(q="999999 x 999999 x 999999 m porte")
+def test_any_characters_are_answered(town: Town, q: str) -> None:
+    """Never an error of an engine, never everything, and the same pages by any length."""
+    with db.database.atomic() as undo:
+        if not catalog.find(catalog.Query(limit=1)).items:
+            town.listing(title="Porte", category="menuiserie-porte")
+            town.listing(title="Tuile", category="toiture-tuile")
+        query = catalog.Query(q=q, limit=1)
+        page = catalog.find(query)
+        rest = catalog.find(catalog.Query(q=q, limit=5, cursor=page.next)).items if page.next else []
+        whole = catalog.find(catalog.Query(q=q, limit=5)).items
+        assert catalog.count(query, page) == str(len(whole))
+        undo.rollback()
+
+    assert [one["id"] for one in [*page.items, *rest]] == [one["id"] for one in whole]
+
+
+# --- order ------------------------------------------------------------------------------------------------------------
+def test_order(town: Town) -> None:
+    """The thing itself, named in the title, elsewhere; then what can be reserved now, the nearer, the newer."""
+    mentioned = town.listing(title="Cuve", description="Avec une porte", category="plomberie-cuve")["title"]
+    old = town.listing(title="Porte ancienne", category="menuiserie-porte")
+    later = town.listing(title="Porte future", category="menuiserie-porte", available_from="2099-01-01")["title"]
+    new = town.listing(title="Porte neuve", category="menuiserie-porte")["title"]
+    handle = town.listing(title="Poignée pour porte", category="quincaillerie")["title"]
+    gone = town.listing(title="Porte prise", category="menuiserie-porte", quantity=1)
+    town.reserve(town.person(), gone["code"])
+
+    assert titles("porte") == [new, old["title"], "Porte prise", later, handle, mentioned]
+
+
+def test_nearer_first(town: Town) -> None:
+    """When it is known where somebody is."""
+    town.listing(title="Porte loin", category="menuiserie-porte", place="trois-lieu")
+    town.listing(title="Porte près", category="menuiserie-porte", place="la-sphere")
+    town.listing(title="Porte loin aussi", category="menuiserie-porte", place="trois-lieu")
+
+    assert titles("porte", near="14.6041,-61.0734", radius_km=50) == ["Porte loin aussi", "Porte loin", "Porte près"]
+    assert titles("porte", near="14.6154,-61.003", radius_km=50)[0] == "Porte près"
+
+
+def test_pages_hold_while_others_publish(town: Town) -> None:
+    """No listing twice, none missed, though some are published, reserved and withdrawn between two pages."""
+    with db.transaction(), catalog.bulk():
+        for n in range(90):
+            catalog.put(ADMIN, {"kind": "material", "title": f"Planche bois {n}", "category": ("bois-planche", "bois")[n % 2],
+                                "quantity": 1, "unit": "piece", "place": "la-sphere"}, f"P-{n}")  # fmt: skip
+    before = {one["id"] for one in catalog.find(catalog.query({"q": "bois", "limit": 100})).items}
+    seen: list[int] = []
+    cursor: str | None = ""
+    for turn in itertools.count():
+        page = catalog.find(catalog.query({"q": "bois", "limit": 7, "cursor": cursor or ""}))
+        seen += [one["id"] for one in page.items]
+        cursor = page.next
+        if cursor is None:
+            break
+        town.listing(title=f"Planche bois venue {turn}")
+        left = sorted(before - set(seen))
+        if turn % 3 == 0:
+            town.reserve(town.builder(), db.value("SELECT code FROM listing WHERE id = ?", left[-1 - turn]))
+
+    assert len(seen) == len(set(seen))
+    assert before <= set(seen)
+
+
+def test_cursors_that_nobody_made(town: Town) -> None:
+    """Refused, whatever they hold."""
+    for made in ("x", "W10", "WzEsMiwz", "WzAsMCwtMV0", "WyJhIiwwLDBd", "e30", "WzAsMCwwLDFlOTldo"):
+        with pytest.raises(Refusal, match="bad_cursor"):
+            search.decode_cursor(made)
+    assert search.decode_cursor(search.Cursor(1, 2, 99, (98, 5)).encode()) == search.Cursor(1, 2, 99, (98, 5))
+
+
+def test_what_is_published_is_found_at_once(town: Town) -> None:
+    """In the same transaction, by every name of it; and what is withdrawn no more."""
+    with db.transaction():
+        code = town.listing(title="Porte isoplane", category="menuiserie-porte")["code"]
+        assert titles("puerta") == titles("isoplane") == ["Porte isoplane"]
+        catalog.withdraw(ADMIN, code)
+        assert titles("puerta") == titles("isoplane") == []
+
+
+def test_guessing_a_category(town: Town) -> None:
+    """By what a thing is, in any language."""
+    guessed = [catalog.guess_category(text) for text in ("20 tol 2m", "puertas de madera", "fenet", "qsdfgh")]
+
+    assert guessed == ["metal-tole", "menuiserie-porte", "menuiserie-fenetre", None]
+
+
+@time_machine.travel(NOON, tick=False)
+def test_reading(demo: Town) -> None:
+    """What a query is read as."""
+    wish = wishes.read("12 pots 60x60 cm ducos")
+
+    assert [unit.typed for unit in wish.units] == ["pot"]
+    assert wish.sizes == ((600, 600),)
+    assert wish.amount == wishes.Amount(12_000, "")
+    assert wish.spot is not None and wish.spot.name == "Ducos"
