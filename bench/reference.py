@@ -29,7 +29,8 @@ SAME = """SELECT l.code, l.kind, l.title, l.description, l.category, l.condition
     AND r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)), 0),
   p.code, s.code, COALESCE(l.latitude, s.latitude, p.latitude), COALESCE(l.longitude, s.longitude, p.longitude),
   l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, l.available_from, l.available_until, l.opening_hours,
-  l.min_quantity, l.step_quantity, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.lang, l.status, l.external_id, l.created_at, l.updated_at FROM """
+  l.min_quantity, l.step_quantity, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.lang, l.status,
+  l.external_id, l.created_at, l.updated_at FROM """
 JOINS = " JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id WHERE "
 FOUND = "listing_search f CROSS JOIN listing l ON l.id = f.rowid"
 NEWEST = "f.listing_search MATCH ? AND l.status = 'published' ORDER BY f.rowid DESC LIMIT 20"
