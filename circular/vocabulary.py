@@ -133,9 +133,6 @@ class Term(NamedTuple):
     concepts: tuple[int, ...]
 
 
-BITS = {"": 63, **{language: 1 << n for n, language in enumerate(settings.LANGUAGES)}}  # "": whatever language
-
-
 class Lexicon:
     """The whole vocabulary, compact: concepts are numbers, a word's meanings a tuple of `number * 64 + languages`."""
 
@@ -171,17 +168,6 @@ class Lexicon:
                 self.alone[key].add(number[concept])
 
     def _read_words(self, words: Iterable[Any], number: dict[str, int]) -> None:
-<<<<<<< HEAD
-        found: dict[str, dict[int, int]] = {}
-        for concept, language, word in words:
-            stems = analyse(word)
-            bit = BITS[language]
-            for key in _written(stems, language):
-                meanings = found.setdefault(key, {})
-                meanings[number[concept]] = meanings.get(number[concept], 0) | bit
-        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
-=======
->>>>>>> search
         self.meanings: dict[str, tuple[int, ...]] = {}
         self.longest: dict[str, int] = {}  # words of the longest term that begins with this word, where it has several
         shared: dict[tuple[int, ...], tuple[int, ...]] = {}
@@ -198,21 +184,21 @@ class Lexicon:
 
     def named(self, key: str, language: str = "") -> tuple[int, ...]:
         """What a term may name, in one language or in any."""
-        bits = BITS[language]
-        return tuple([packed // 64 for packed in self.meanings.get(key, ()) if packed & bits])
+        bits = 1 << settings.LANGUAGES.index(language) if language else 63
+        return tuple(packed // 64 for packed in self.meanings.get(key, ()) if packed & bits)
 
     def terms(self, words: list[str], language: str = "", most: int = 9) -> Iterator[Term]:
         """The terms of a text, the longest at each place, none over another."""
         at = 0
         while at < len(words):
             length = min(self.longest.get(words[at], 1), len(words) - at, most)
-            while length > 1 or (length and words[at] in self.meanings):
+            while length:
                 key = words[at] if length == 1 else " ".join(words[at : at + length])
                 if key in self.meanings and (concepts := self.named(key, language)):
                     yield Term(at, length, concepts)
                     break
                 length -= 1
-            at += length or 1
+            at += max(1, length)
 
     def mentioned(self, words: list[str], language: str, *, foreign: bool = False) -> list[Term]:
         """The terms of a listing's text, in its language. With `foreign`, words that this language does not have may be
