@@ -220,7 +220,7 @@ def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buff
 # --- opening ----------------------------------------------------------------------------------------------------------
 def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot]:
     """When a listing can be used between two moments, whole openings (the first may have begun before)."""
-    hours = listing["opening_hours"] or listing["place_hours"] or settings.get().default_opening_hours
+    hours = listing["opening_hours"] or listing["place_hours"]
     for opens, closes in places.openings(hours, db.from_ms(start), db.from_ms(end)):
         yield Slot(db.to_ms(opens), db.to_ms(closes))
 

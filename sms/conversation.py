@@ -364,6 +364,8 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
 
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
+    if made.get("approval") == "asked":
+        return "reserved_asked"
     if made.get("starts_at") is not None:
         return "slot_reserved"
     if "count" in made:
