@@ -30,7 +30,7 @@ inbox.handle_pending()
 def test_kill_at_every_statement(town: Town, database_url: str) -> None:
     """A worker is killed before its 1st, 2nd, 3rd… statement, until it lives; each time the next one finishes the work."""
     code = town.listing(quantity=1000)["code"]
-    for point in range(100):
+    for point in range(300):
         with db.transaction():
             db.run("DELETE FROM tally")
         external_id = f"kill-{point}"
