@@ -96,6 +96,7 @@ class Listing(db.Table):
     resident_share_until = BigIntegerField(null=True)  # None: until `available_from`, if there is one
     lang = TextField()
     status = TextField()
+    allocation = TextField(default="first_come")  # how it is given out now (draws.py)
     title_terms = TextField()
     terms = TextField()
     version = BigIntegerField(default=0)
@@ -136,7 +137,7 @@ COLUMNS = (
     "l.min_quantity, l.step_quantity, l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, "
     f"{LATITUDE} AS latitude, {LONGITUDE} AS longitude, "
     "l.available_from, l.available_until, l.opening_hours, l.builder_min_quantity, l.resident_share, "
-    "l.resident_share_until, l.lang, l.status, l.version, l.revision, l.created_at, "
+    "l.resident_share_until, l.lang, l.status, l.allocation, l.version, l.revision, l.created_at, "
     "l.updated_at, l.place_id, p.code AS place, p.phone AS place_phone, "
     f"{places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, s.code AS site"
 )
@@ -1428,6 +1429,14 @@ def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: 
         if {"name", "commune"} & set(changes):
             reindex(int(found["id"]))
         return found
+
+
+def allocate(listing_id: int, allocation: str) -> None:
+    """Note how a listing is given out from now on: a new revision of it. Called with its lock."""
+    db.run(
+        "UPDATE listing SET allocation = ?, revision = revision + 1, updated_at = ? WHERE id = ? AND allocation <> ?",
+        allocation, clock.now_ms(), listing_id, allocation,
+    )  # fmt: skip
 
 
 def reindex(place_id: int) -> None:

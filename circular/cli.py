@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import shutil
@@ -18,7 +19,20 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from peewee import PeeweeException
 
-from circular import alerts, catalog, db, exports, imports, people, places, reservations, search, settings, vocabulary
+from circular import (
+    alerts,
+    catalog,
+    db,
+    draws,
+    exports,
+    imports,
+    people,
+    places,
+    reservations,
+    search,
+    settings,
+    vocabulary,
+)
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -29,7 +43,7 @@ DEMO = settings.ROOT / "fixtures" / "demo"
 
 def register(app: Flask) -> None:
     """Add the commands to the application."""
-    for command in (migrate, seed, import_, export, token, revoke, expire, backup, restore, doctor):
+    for command in (migrate, seed, import_, export, token, revoke, expire, draw, backup, restore, doctor):
         app.cli.add_command(command)
 
 
@@ -187,12 +201,34 @@ def revoke(token: str) -> None:
 
 @click.command()
 def expire() -> None:
-    """Note the holds that have lapsed and tell their people (the server does it by itself)."""
+    """Note the holds that have lapsed, draw what has closed, and tell the people (the server does it by itself)."""
     _open()
-    total = 0
+    total = drawn = 0
     while done := reservations.expire():
         total += done
-    click.echo(f"{total} expired.")
+    while done := draws.sweep():
+        drawn += done
+    click.echo(f"{total} expired, {drawn} drawn.")
+
+
+@click.group()
+def draw() -> None:
+    """Draws: what is given out by lot."""
+
+
+@draw.command()
+@click.argument("file", type=click.File("rb"))
+def verify(file: Any) -> None:
+    """Recheck the draw in FILE (- for standard input), as GET /api/v1/draws/ID gave it. Needs no database."""
+    try:
+        published = json.load(file)
+    except ValueError:
+        sys.exit("This is not JSON.")
+    wrong = draws.check(published)
+    if wrong:
+        sys.exit("\n".join(wrong))
+    won = sum(one["outcome"] == "won" for one in published["entries"])
+    click.echo(f"Right: {len(published['entries'])} entries, {won} won.")
 
 
 @click.command()

@@ -133,9 +133,6 @@ class Term(NamedTuple):
     concepts: tuple[int, ...]
 
 
-BITS = {"": 63, **{language: 1 << n for n, language in enumerate(settings.LANGUAGES)}}  # "": whatever language
-
-
 class Lexicon:
     """The whole vocabulary, compact: concepts are numbers, a word's meanings a tuple of `number * 64 + languages`."""
 
@@ -171,40 +168,37 @@ class Lexicon:
                 self.alone[key].add(number[concept])
 
     def _read_words(self, words: Iterable[Any], number: dict[str, int]) -> None:
-        found: dict[str, dict[int, int]] = {}
-        for concept, language, word in words:
-            stems = analyse(word)
-            bit = BITS[language]
-            for key in _written(stems, language):
-                meanings = found.setdefault(key, {})
-                meanings[number[concept]] = meanings.get(number[concept], 0) | bit
-        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.meanings: dict[str, tuple[int, ...]] = {}
         self.longest: dict[str, int] = {}  # words of the longest term that begins with this word, where it has several
-        for key, meanings in found.items():
-            packed = tuple(concept * 64 + bits for concept, bits in sorted(meanings.items()))
-            self.meanings[key] = shared.setdefault(packed, packed)
-            first, _, rest = key.partition(" ")
-            if rest:
-                self.longest[first] = max(self.longest.get(first, 1), 2 + rest.count(" "))
+        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for concept, language, word in words:
+            bit = 1 << settings.LANGUAGES.index(language)
+            for key in _written(analyse(word), language):
+                packed = {one // 64: one for one in self.meanings.get(key, ())}
+                packed[number[concept]] = packed.get(number[concept], number[concept] * 64) | bit
+                meaning = tuple(packed[one] for one in sorted(packed))
+                self.meanings[key] = shared.setdefault(meaning, meaning)
+                first, _, rest = key.partition(" ")
+                if rest:
+                    self.longest[first] = max(self.longest.get(first, 1), 2 + rest.count(" "))
 
     def named(self, key: str, language: str = "") -> tuple[int, ...]:
         """What a term may name, in one language or in any."""
-        bits = BITS[language]
-        return tuple([packed // 64 for packed in self.meanings.get(key, ()) if packed & bits])
+        bits = 1 << settings.LANGUAGES.index(language) if language else 63
+        return tuple(packed // 64 for packed in self.meanings.get(key, ()) if packed & bits)
 
     def terms(self, words: list[str], language: str = "", most: int = 9) -> Iterator[Term]:
         """The terms of a text, the longest at each place, none over another."""
         at = 0
         while at < len(words):
             length = min(self.longest.get(words[at], 1), len(words) - at, most)
-            while length > 1 or (length and words[at] in self.meanings):
+            while length:
                 key = words[at] if length == 1 else " ".join(words[at : at + length])
                 if key in self.meanings and (concepts := self.named(key, language)):
                     yield Term(at, length, concepts)
                     break
                 length -= 1
-            at += length or 1
+            at += max(1, length)
 
     def mentioned(self, words: list[str], language: str, *, foreign: bool = False) -> list[Term]:
         """The terms of a listing's text, in its language. With `foreign`, words that this language does not have may be
@@ -306,9 +300,16 @@ def _read(version: int | None) -> Lexicon:
         return Lexicon((), (), ())
     return Lexicon(
         db.rows("SELECT code, broader, category, kind FROM concept"),
-        db.rows("SELECT concept, language, word FROM concept_word"),
+        _words(),
         db.rows("SELECT word, concept, rule FROM collision"),
     )
+
+
+def _words() -> Iterator[tuple[str, str, str]]:
+    """The words of every concept, one language in memory at a time."""
+    for language in settings.LANGUAGES:
+        for concept, word in db.rows("SELECT concept, word FROM concept_word WHERE language = ?", language):
+            yield concept, language, word
 
 
 # --- spelling ---------------------------------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "opening_hours": facts["opening_hours"],
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
+        "allocation": facts["allocation"],
         "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
         "resident_share": facts["resident_share"],
         "resident_share_until": at(facts["resident_share_until"]),
@@ -136,6 +137,24 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]
     return written
+
+
+def entry(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody entered for; `id` is the ticket by which it is drawn and published."""
+    return {
+        "id": facts["ticket"],
+        "draw": facts["draw"],
+        "listing": facts["listing"],
+        "title": facts["title"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "unit": facts["unit"],
+        "state": facts["state"],
+        "rank": facts["rank"],
+        "reason": facts["reason"] or None,
+        "draws_at": at(facts["closes_at"]),
+        "created_at": at(facts["created_at"]),
+        "ended_at": at(facts["ended_at"]),
+    }
 
 
 def waiting(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:

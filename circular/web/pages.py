@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, facets, kits, places, projects, reservations, settings, slots, unfound
+from circular import catalog, clock, db, draws, facets, kits, places, projects, reservations, settings, slots, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -28,6 +28,7 @@ FORM = re.compile(r"[\w-]{16,64}", re.ASCII)
 # Where somebody puts right what a refusal says; what no field can put right is said above the form.
 FIELD_OF = {
     "bad_phone": "tel", "opted_out": "tel", "too_many_reservations": "tel", "sold_out": "quantity",
+    "above_maximum": "quantity", "already_entered": "tel",
     "below_minimum": "quantity", "not_a_step": "quantity", "whole_number_needed": "quantity",
     "quantity_not_positive": "quantity",
 }  # fmt: skip
@@ -85,6 +86,7 @@ def listing(code: str) -> Response:
 def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
     field = FIELD_OF.get(refusal.code) if refusal else None
     now = db.to_ms(clock.now())
+    draw = draws.of_listing(facts["code"]) if facts["allocation"] != "first_come" else None
     return page(
         "listing.html",
         status_of(refusal) if refusal else 200,
@@ -98,6 +100,8 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         typed=typed,
         said=sentence(refusal) if refusal else "",
         field=field,
+        draw=draw,
+        open=draw is None or draw["state"] == "open",
     )
 
 
@@ -107,7 +111,7 @@ def reserve(code: str) -> Response:
     refuse_foreign_form()
     typed = _typed("quantity", "tel", "slot")
     try:
-        made = reservations.reserve_by_phone(
+        made = draws.ask_by_phone(
             typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or "",
             slot=_slot(typed["slot"]),
         )  # fmt: skip
@@ -115,6 +119,8 @@ def reserve(code: str) -> Response:
         response = _listing(catalog.get(code), typed, refusal)
         response.headers.update(headers_of(refusal, refusal))
         return response
+    if "ticket" in made:
+        return page("entered.html", at=url_for("web.listing", code=code), made=made)
     return page(
         "reserved.html",
         at=url_for("web.listing", code=code),
