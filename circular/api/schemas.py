@@ -694,7 +694,7 @@ class FacetCount(Schema):
     name = _text("Of a place or commune")
     count = fields.Integer(metadata={"maximum": facets.MOST})
     more = fields.Boolean(
-        metadata={"description": "There may be more: beyond 2,000 listings found, the newest are counted"}
+        metadata={"description": "There may be more: beyond 1,000 listings found, the newest are counted"}
     )
 
 
