@@ -18,7 +18,8 @@ from phonenumbers import PhoneMetadata
 from circular import clock, db, settings
 from circular.errors import Refusal
 
-STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)"
+# A lasting token: a session of one's own proves nothing, or it would make the next one when the token is revoked.
+STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND t.expires_at IS NULL"
 ROLES = ("resident", "builder", "staff", "admin")
 NOBODY = 0  # whose reservations and texts are that must lead to nobody any more
 
@@ -46,6 +47,7 @@ class Token(db.Table):
     created_at = db.UtcDateTimeField()
     revoked_at = db.UtcDateTimeField(null=True)
     expires_at = db.UtcDateTimeField(null=True)
+    parent_id = BigIntegerField(null=True)  # of a session: the token that it ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,23 +279,24 @@ def issue_token(role: str, place_id: int | None = None, phone: str | None = None
 
 
 def staff_of(phone: str) -> int | None:
-    """The person of an E.164 number who has a live token of staff or admin; None when nobody has."""
+    """The person of an E.164 number who has a lasting token of staff or admin; None when nobody has."""
     found: int | None = db.value(
         "SELECT p.id FROM person p WHERE p.phone = ? AND EXISTS "
         f"(SELECT 1 FROM token t WHERE t.person_id = p.id AND {STAFF})",
         phone,
-        _now(),
     )
     return found
 
 
 def issue_session(person_id: int, expires_at: datetime) -> str:
-    """A token that ends by itself, with the widest role and place of a member of staff. Inside a transaction."""
-    role, place_id = db.row(
-        f"SELECT t.role, t.place_id FROM token t WHERE t.person_id = ? AND {STAFF} ORDER BY t.role, t.id DESC LIMIT 1",
-        person_id,
-        _now(),
-    ) or ("resident", None)
+    """A token that ends by itself, or with the widest token of a member of staff, whose role and place it has.
+
+    Inside a transaction.
+    """
+    widest = (
+        f"SELECT t.id, t.role, t.place_id FROM token t WHERE t.person_id = ? AND {STAFF} ORDER BY t.role, t.id DESC"
+    )
+    parent_id, role, place_id = db.row(f"{widest} LIMIT 1", person_id) or (None, "resident", None)
     token = secrets.token_urlsafe(32)
     Token.insert(
         digest=_digest(token),
@@ -302,12 +305,13 @@ def issue_session(person_id: int, expires_at: datetime) -> str:
         place_id=place_id,
         created_at=clock.now(),
         expires_at=expires_at,
+        parent_id=parent_id,
     ).execute()
     return token
 
 
 def revoke_token(token: str) -> bool:
-    """Make a token worth nothing from now on; False when it is unknown or revoked already."""
+    """Make a token, and the sessions that came from it, worth nothing from now on; False when it is none or revoked already."""
     with db.transaction():
         query = "UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL"
         return bool(db.run(query, _now(), _digest(token)))
@@ -316,8 +320,9 @@ def revoke_token(token: str) -> bool:
 def actor_for(token: str, door: str) -> Actor:
     """Whom a bearer token stands for. Raises: Refusal("bad_token")."""
     found = db.row(
-        "SELECT person_id, role, place_id FROM token WHERE digest = ? AND revoked_at IS NULL "
-        "AND (expires_at IS NULL OR expires_at > ?)",
+        "SELECT person_id, role, place_id FROM token t WHERE digest = ? AND revoked_at IS NULL "
+        "AND (expires_at IS NULL OR expires_at > ?) "
+        "AND NOT EXISTS (SELECT 1 FROM token p WHERE p.id = t.parent_id AND p.revoked_at IS NOT NULL)",
         _digest(token),
         _now(),
     )

@@ -7,7 +7,7 @@ import re
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import clock, db, sign_in
+from circular import clock, db, people, sign_in
 from sms import outbox
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
@@ -87,7 +87,7 @@ def test_asking_without_end(town: Town, client: FlaskClient) -> None:
 
 
 def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
-    """A day's session ends by itself, and no session makes another when the first token was revoked."""
+    """A day's session ends by itself; with a revoked token end the sessions that came from it, and no code is sent any more."""
     headers = town.token("staff", "la-sphere", FABIOLA)
     _ask(client)
     client.post("/desk/login", data={"tel": FABIOLA, "code": _code()})
@@ -95,7 +95,23 @@ def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
 
     with time_machine.travel(clock.later(sign_in.STAY_SECONDS + 1), tick=False):
         assert client.get("/desk").status_code == 303
-    assert headers["Authorization"].startswith("Bearer ")
+
+    people.revoke_token(headers["Authorization"].removeprefix("Bearer "))
+    assert client.get("/desk").location == "/desk/login"
+    client.post("/desk/login", data={"tel": FABIOLA})
+    outbox.tell_notices()
+    assert db.value("SELECT COUNT(*) FROM outbound_message WHERE recipient = ?", FABIOLA) == 1
+
+
+def test_a_code_of_before_the_token_was_revoked(town: Town, client: FlaskClient) -> None:
+    """A right code opens nothing once the token is revoked; what another token opened stays open."""
+    headers = town.token("staff", "trois-lieu", FABIOLA)
+    _ask(client)
+    people.revoke_token(headers["Authorization"].removeprefix("Bearer "))
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": _code()}).status_code == 409
+
+    _sign_in(town, client)
+    assert client.get("/desk").status_code == 200
 
 
 def test_another_sites_form(town: Town, client: FlaskClient) -> None:
