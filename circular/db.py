@@ -34,6 +34,7 @@ from peewee import (
     DatabaseProxy,
     IntegrityError,
     InterfaceError,
+    InternalError,
     Model,
     OperationalError,
     PostgresqlDatabase,
@@ -135,6 +136,11 @@ def drop_broken_connection(error: BaseException) -> bool:
             database.close()
         return True
     return False
+
+
+def passing(error: BaseException) -> bool:
+    """True when an engine broke off for its own sake (a deadlock, a lost connection): the same may succeed later."""
+    return isinstance(error, OperationalError | InterfaceError | InternalError)
 
 
 def first_line(error: BaseException) -> str:
