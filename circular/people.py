@@ -311,7 +311,7 @@ def issue_session(person_id: int, expires_at: datetime) -> str:
 
 
 def revoke_token(token: str) -> bool:
-    """Make a token, and the sessions that came from it, worth nothing from now on; False when it is none or revoked already."""
+    """Make a token, and the sessions that came from it, worth nothing from now on; False when it is worth nothing already."""
     with db.transaction():
         query = "UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL"
         return bool(db.run(query, _now(), _digest(token)))

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 import time_machine
 from flask.testing import FlaskClient
+from peewee import OperationalError
 
 from circular import db, notices, people, reservations
 from circular.people import Actor
@@ -317,6 +318,21 @@ def test_a_notice_without_words(town: Town, post: Post) -> None:
         notices.tell(person, "of_another_version")
         notices.tell(person, "withdrawn", title="Porte")
 
+    assert len(post.round()) == 1
+
+
+def test_a_notice_that_the_database_broke_off(town: Town, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadlock or a lost connection loses no text: it is told in the next round."""
+    with db.transaction():
+        notices.tell(town.person().person_id or 0, "withdrawn", title="Porte")
+
+    def broken(*_args: object, **_facts: object) -> bool:
+        raise OperationalError("deadlock detected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "queue", broken)
+        with pytest.raises(OperationalError):
+            outbox.tell_notices()
     assert len(post.round()) == 1
 
 

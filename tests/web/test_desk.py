@@ -87,7 +87,7 @@ def test_asking_without_end(town: Town, client: FlaskClient) -> None:
 
 
 def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
-    """A day's session ends by itself; with a revoked token end the sessions that came from it, and no code is sent any more."""
+    """A day's session ends by itself, and with the token that it came from; no code is sent any more either."""
     headers = town.token("staff", "la-sphere", FABIOLA)
     _ask(client)
     client.post("/desk/login", data={"tel": FABIOLA, "code": _code()})
