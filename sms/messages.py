@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, people, personal, settings
+from circular import clock, db, limits, people, personal, reservations, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -630,11 +630,12 @@ _TEXT = (
     "CASE WHEN EXISTS (SELECT 1 FROM notice n WHERE n.id = m.notice_id AND n.kind = 'sign_in') THEN '' ELSE m.text END"
 )
 _COLUMNS = {
-    "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
-    "m.missed",
-    "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
-    "m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
+    "in": "m.id, m.person_id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, "
+    "m.intent, m.missed",
+    "out": f"m.id, m.person_id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, "
+    "m.language, m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
 }
+_PIN = re.compile(r"(?<![0-9])([0-9]{2}) ?([0-9]{2})(?![0-9])")  # a pickup code; people also write 73 91
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 
 
@@ -677,7 +678,7 @@ class Page(NamedTuple):
 
 def find(actor: Actor, wanted: Filter) -> Page:
     """Messages in and out of the people whom the place where one works knows, and of those whom no place knows yet (these
-    without their number); an admin sees all. The newest first.
+    without their number); an admin sees all. The newest first. Pickup codes of other places are starred.
 
     Raises: Refusal("wrong_role").
     """
@@ -695,7 +696,7 @@ def find(actor: Actor, wanted: Filter) -> Page:
         direction = max((name for name, pile in piles.items() if pile), key=lambda name: int(piles[name][0]["at"]))
         message = piles[direction].pop(0)
         last[direction] = message["id"]
-        items.append(_seen({**message, "direction": direction}))
+        items.append(_seen(actor, {**message, "direction": direction}))
     return Page(items, f"{last['in']}.{last['out']}" if any(piles.values()) else None)
 
 
@@ -704,9 +705,10 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     conditions, params = ["m.id < ?"], list[object]([before])
     known, place = "1", list[object]()
     if actor.role != "admin":
-        known, place = f"CASE WHEN CAST(? AS BIGINT) IN {personal.TIES} THEN 1 ELSE 0 END", [actor.place_id]
+        since = [personal.known_since()] * 2
+        known, place = f"CASE WHEN CAST(? AS BIGINT) IN {personal.TIES} THEN 1 ELSE 0 END", [actor.place_id, *since]
         conditions.append(f"({known} = 1 OR NOT EXISTS {personal.TIES})")
-        params.append(actor.place_id)
+        params += [*place, *since]
     for name in ("state", "intent"):
         if getattr(wanted, name):
             conditions.append(f"m.{name} = ?")
@@ -720,10 +722,16 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     )  # fmt: skip
 
 
-def _seen(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as somebody may see it: without numbers, unless the person is known at their place."""
+def _seen(actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
+    """A message as somebody may see it: without numbers, unless the person is known at their place, and without what
+    fetches something elsewhere.
+    """
+    person_id = message.pop("person_id")
     if not message.pop("known"):
         message["phone"], message["text"] = mask(message["phone"]), mask(message["text"])
+    if actor.role != "admin" and person_id is not None and _PIN.search(message["text"]):
+        hidden = reservations.codes_elsewhere(person_id, actor.place_id)
+        message["text"] = _PIN.sub(lambda pin: "****" if pin[1] + pin[2] in hidden else pin[0], message["text"])
     return message
 
 
