@@ -10,6 +10,8 @@ from peewee import BigAutoField, ForeignKeyField, TextField
 from circular import clock, db
 from circular.people import Person
 
+SPENT = '{"spent": true}'  # facts that are worth nothing any more
+
 
 class Notice(db.Table):
     """Something to tell `person`, written in the transaction that made it true."""
@@ -52,6 +54,28 @@ def untold(limit: int) -> list[Untold]:
 def mark_told(notice_id: int) -> None:
     """A door has taken charge of this notice."""
     db.run("UPDATE notice SET told_at = ? WHERE id = ?", clock.now_ms(), notice_id)
+
+
+def spend(person_id: int, kind: str) -> None:
+    """Blank what was told, or is to be told, to a person, of a kind that is worth nothing from now on. In a transaction."""
+    query = (
+        "UPDATE notice SET facts = ?, told_at = COALESCE(told_at, ?) WHERE person_id = ? AND kind = ? AND facts <> '{}'"
+    )
+    db.run(query, SPENT, clock.now_ms(), person_id, kind)
+
+
+def take_spent(kind: str, before: int, limit: int = 500) -> list[int]:
+    """The notices of a kind that were spent, or written before a moment (milliseconds): each once, blank from now on, so that
+    a door can blank its words of them too. In a transaction.
+    """
+    query = (
+        "SELECT id FROM notice WHERE kind = ? AND facts <> '{}' AND (facts = ? OR created_at < ?) ORDER BY id LIMIT ?"
+    )
+    found = [int(row[0]) for row in db.rows(query, kind, SPENT, before, limit)]
+    for notice_id in found:
+        query = "UPDATE notice SET facts = '{}', told_at = COALESCE(told_at, ?) WHERE id = ?"
+        db.run(query, clock.now_ms(), notice_id)
+    return found
 
 
 def erase(person_id: int) -> None:

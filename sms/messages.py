@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, people, personal, reservations, settings
+from circular import clock, db, limits, people, personal, reservations, settings, sign_in
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -43,16 +43,17 @@ GIVE_UP_AFTER = timedelta(hours=48)  # on a number that the provider does not re
 OUTAGE_GIVE_UP_AFTER = timedelta(days=7)  # on a provider that is down: an answer is worth as much as a hold lasts
 PLAYED = re.compile(r"\+59669600[1-9][0-9]{3}")  # nobody's: of a block of 0696 that was never opened to the public
 TEXTS_A_DAY = 100  # to one recipient: whoever makes us send more than that is no reader
-LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
+LAST = "last"  # goes to somebody who opted out all the same: the answer to STOP, a code that they sign in with
 DAY = 86_400_000  # milliseconds
 NEVER = 2**62  # when what is not sent again will be tried
 FORGOTTEN = "recipient = '', text = '', to_forget = 0, person_id = ?"
 ANSWER, OFFER, NOTICE = "answer", "offer", "notice"  # what somebody asked for; waits for a reply; nobody asked for
 PRIORITIES = {LAST: 0, ANSWER: 1, OFFER: 2, NOTICE: 3}
 ASKED_FOR = (LAST, ANSWER)
+LAST_WORD = "(kind = 'last' AND notice_id IS NULL)"  # what is still said to somebody who is erased
 UNWANTED = (
-    "kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
-    "AND p.opted_out_at IS NOT NULL)"
+    "((kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
+    f"AND p.opted_out_at IS NOT NULL)) OR (to_forget = 1 AND NOT {LAST_WORD}))"
 )
 
 
@@ -268,6 +269,7 @@ class Claimed(NamedTuple):
     segments: int
     unknown_by: str | None
     good_until: int | None
+    forgotten: int
     opted_out_at: int | None
 
     @property
@@ -321,6 +323,7 @@ WAITING = (
 )
 COLUMNS = (
     "SELECT m.id, m.recipient, m.text, m.kind, m.attempts, m.created_at, m.segments, m.unknown_by, m.good_until, "
+    f"CASE WHEN m.to_forget = 1 AND NOT {LAST_WORD} THEN 1 ELSE 0 END, "
     "(SELECT p.opted_out_at FROM person p WHERE p.id = m.person_id) "
 )
 
@@ -381,7 +384,7 @@ def _take(message: Claimed) -> bool:
     """Mark a text as in hand; False when nobody is to read it any more, for which its reason says why."""
     reason = (
         "opted_out" if message.opted_out_at and message.kind != LAST  # STOP came while it was neither waiting nor sent
-        else "forgotten" if not message.recipient
+        else "forgotten" if message.forgotten or not message.recipient
         else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
         else ""
     )  # fmt: skip
@@ -759,7 +762,7 @@ def erase(person_id: int) -> None:
     db.run("UPDATE inbound_message SET sender = '', text = '', person_id = NULL WHERE person_id = ?", person_id)
     db.run(
         "UPDATE outbound_message SET state = 'cancelled', reason = 'erased' WHERE person_id = ? "
-        "AND state IN ('queued', 'unknown') AND kind <> 'last'",
+        f"AND state IN ('queued', 'unknown') AND NOT {LAST_WORD}",
         person_id,
     )
     db.run("UPDATE outbound_message SET to_forget = 1 WHERE person_id = ? AND recipient <> ''", person_id)
@@ -772,6 +775,14 @@ def forget_sent() -> int:
     if db.value(f"SELECT 1 FROM outbound_message WHERE {sent} LIMIT 1", NEVER) is None:
         return 0
     return db.run(f"UPDATE outbound_message SET {FORGOTTEN} WHERE {sent}", people.nobody(), NEVER)
+
+
+def blank_codes() -> int:
+    """Drop the texts of codes to sign in that are worth nothing any more; how many. Inside a transaction."""
+    spent = sign_in.take_spent()
+    for notice_id in spent:
+        db.run("UPDATE outbound_message SET text = '' WHERE notice_id = ?", notice_id)
+    return len(spent)
 
 
 def forget_old(days: int, limit: int = 500) -> int:

@@ -20,7 +20,8 @@ from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retr
 
 # What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
 KINDS = {
-    **dict.fromkeys(("reserved", "kit_reserved", "picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
+    **dict.fromkeys(("reserved", "kit_reserved", "picked_up", "partly_picked_up"), messages.ANSWER),
+    "sign_in": messages.LAST,  # STOP is about news, and nobody else can let them in
     "offer": messages.OFFER,
 }
 RESERVED = ("reserved", "kit_reserved")
@@ -50,9 +51,10 @@ def tell_notices(limit: int = 50) -> int:
 
 def _tell(notice: notices.Untold) -> None:
     person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
-    if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
+    kind = KINDS.get(notice.kind, messages.NOTICE)
+    wanted = person and person[0] and (person[1] is None or kind == messages.LAST)
+    if person and wanted and person[0].startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
-        kind = KINDS.get(notice.kind, messages.NOTICE)
         messages.queue(
             notice.person_id, person[0], _words(notice, language), kind, language,
             notice_id=notice.id, gateway=messages.pinned(person[0]), good_until=notice.facts.get("expires_at"),

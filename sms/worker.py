@@ -9,7 +9,19 @@ import logging
 import threading
 import time
 
-from circular import alerts, catalog, clock, db, idempotency, limits, personal, reservations, settings, waitlist
+from circular import (
+    alerts,
+    catalog,
+    clock,
+    db,
+    idempotency,
+    limits,
+    personal,
+    reservations,
+    settings,
+    sign_in,
+    waitlist,
+)
 from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
@@ -119,6 +131,8 @@ def chores(own_name: str) -> int:
         limits.forget()
         idempotency.forget(REPEATS_KEPT)
         messages.forget_sent()
+        messages.blank_codes()
+        sign_in.forget()
     return done
 
 

@@ -1,11 +1,14 @@
-"""What a review asked for: sessions know the token that they came from. Frozen: later changes are later files.
+"""What a review asked for: sessions know the token that they came from, and no row tells a code that signs in.
 
-Sessions of before know none, so they end here: staff sign in once more.
+Frozen: later changes are later files. Sessions and codes of before end here: staff sign in once more.
 """
 
 TABLES = """
 ALTER TABLE token ADD COLUMN parent_id BIGINT REFERENCES token (id);
 UPDATE token SET revoked_at = created_at WHERE expires_at IS NOT NULL AND revoked_at IS NULL;
+DELETE FROM sign_in;
+ALTER TABLE sign_in RENAME COLUMN digest TO salt;
+CREATE INDEX notice_sign_in ON notice (id) WHERE kind = 'sign_in' AND facts <> '{}';
 """
 
 

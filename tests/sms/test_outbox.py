@@ -311,6 +311,24 @@ def test_stop_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Pos
     assert _states() == ["cancelled", "sent"]
 
 
+@pytest.mark.parametrize("how", ["retry", "unknown", "death"])
+def test_erased_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Post, how: str) -> None:
+    """What the provider did not take is not sent to somebody who is nobody any more; the last word is."""
+    text(client, "bois")
+    (claimed,) = messages.claim("africastalking", "worker-5", 1)
+    text(client, "EFFACE")
+    said = text(client, "OUI")
+
+    if how == "retry":
+        messages.mark_for_retry(claimed, "500", 0)
+    elif how == "unknown":
+        messages.mark_unknown(claimed, "africastalking", "timeout")
+    else:
+        messages.give_back("worker-5")
+
+    assert post.round(timedelta(minutes=5)) == [said]
+
+
 def test_a_notice_without_words(town: Town, post: Post) -> None:
     """It is logged and let go; those behind it are told."""
     person = town.person().person_id or 0

@@ -7,8 +7,8 @@ import re
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import clock, db, people, sign_in
-from sms import outbox
+from circular import clock, db, notices, people, sign_in
+from sms import messages, outbox, worker
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 from tests.web.conftest import read
@@ -81,9 +81,65 @@ def test_asking_without_end(town: Town, client: FlaskClient) -> None:
     for _ in range(sign_in.ASKED_PER_HOUR):
         _ask(client)
     assert client.post("/desk/login", data={"tel": FABIOLA}).status_code == 429
+    for visitor in range(sign_in.PHONE_PER_HOUR):
+        client.post("/desk/login", data={"tel": FABIOLA}, environ_base={"REMOTE_ADDR": f"192.0.2.{visitor}"})
+    outbox.tell_notices(100)
+    assert db.value("SELECT COUNT(*) FROM outbound_message") <= sign_in.PHONE_PER_HOUR
 
     statuses = [client.post("/desk/login", data={"tel": MIRTHA, "code": "1"}).status_code for _ in range(40)]
     assert statuses[-1] == 429
+
+
+def test_a_stranger_who_asks_for_codes(town: Town, client: FlaskClient) -> None:
+    """Whoever asks without end in the name of staff neither spoils the code that these have, nor keeps them from asking."""
+    town.token("staff", "la-sphere", FABIOLA)
+    _ask(client)
+    code = _code()
+    for _ in range(sign_in.ASKED_PER_HOUR + 1):
+        client.post("/desk/login", data={"tel": FABIOLA}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    _ask(client)
+    assert _code() == code
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": code}).status_code == 303
+
+
+def test_a_code_is_kept_nowhere(town: Town, client: FlaskClient) -> None:
+    """Once it was used, or is over, no row tells a code."""
+    town.token("staff", "la-sphere", FABIOLA)
+    kept = "SELECT COUNT(*) FROM notice n, outbound_message m WHERE n.facts LIKE ? OR m.text LIKE ?"
+    _ask(client)
+    used = _code()
+    assert db.value(kept, f"%{used}%", f"%{used}%")
+    client.post("/desk/login", data={"tel": FABIOLA, "code": used})
+    worker.chores("worker-test")
+    assert not db.value(kept, f"%{used}%", f"%{used}%")
+
+    _ask(client)
+    never = _code()
+    with time_machine.travel(clock.later(sign_in.CODE_SECONDS + 1), tick=False):
+        worker.chores("worker-test")
+        assert not db.value(kept, f"%{never}%", f"%{never}%")
+        assert db.value("SELECT COUNT(*) FROM sign_in") == 0
+
+
+def test_staff_who_wrote_stop(town: Town, client: FlaskClient) -> None:
+    """A code that they ask for at the desk reaches them all the same; news do not."""
+    town.token("staff", "la-sphere", FABIOLA)
+    text(client, "STOP")
+    _ask(client)
+    code = _code()
+    with db.transaction():
+        notices.tell(town.person(FABIOLA).person_id or 0, "withdrawn", title="Porte")
+    outbox.tell_notices()
+    found = [message.text for _ in range(3) for message in _sent()]
+    assert code in found[-1] and "Porte" not in "".join(found)
+
+
+def _sent() -> list[messages.Claimed]:
+    """The next texts on their way."""
+    claimed = messages.claim("africastalking", "worker-test", 9)
+    for message in claimed:
+        messages.mark_sent(message.id, "africastalking", None, None)
+    return claimed
 
 
 def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
