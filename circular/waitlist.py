@@ -16,6 +16,7 @@ Every verb writes the listing's lock first, so the queue of a listing changes in
 from __future__ import annotations
 
 import functools
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ STATES = (*LIVE_STATES, "taken", "passed", "lapsed", "left", "closed")
 MOST_WAITS = 10  # of one person at a time: a place in a queue costs nothing, and that many queues are a hoard
 LATE = 24 * 3_600_000  # milliseconds during which somebody who answers a lapsed offer is told so
 TOWN = Actor(None, "admin", "cli")
+log = logging.getLogger(__name__)
 
 
 class Waiting(db.Table):
@@ -249,7 +251,12 @@ def sweep(limit: int = 200) -> int:
         now, now, now, limit,
     )  # fmt: skip
     for (code,) in restless:
-        db.retrying(functools.partial(_settle, code))
+        try:
+            db.retrying(functools.partial(_settle, code))
+        except Exception as error:  # one listing keeps none of the others waiting
+            if db.passing(error):
+                raise
+            log.exception("the waitlist of %s could not be seen to", code)
     return len(restless)
 
 
