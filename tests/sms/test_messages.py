@@ -235,5 +235,6 @@ def test_erasing_by_ussd(town: Town, client: FlaskClient) -> None:
 
     assert gone.startswith("END C'est effacé.")
     assert dial("EFFACE*1") == gone
+    assert db.rows("SELECT typed, state FROM ussd_session") == [("", "{}")]
     assert db.value("SELECT COUNT(*) FROM person WHERE phone IS NOT NULL") == 0
     assert db.value("SELECT COUNT(*) FROM reservation WHERE state = 'held'") == 0
