@@ -1,4 +1,5 @@
-"""What a review asked for: sessions know the token that they came from, and no row tells a code that signs in.
+"""What a review asked for: sessions know the token that they came from, and no row tells a code that signs in,
+alerts know with which words they were read.
 
 Frozen: later changes are later files. Sessions and codes of before end here: staff sign in once more.
 """
@@ -8,6 +9,8 @@ ALTER TABLE token ADD COLUMN parent_id BIGINT REFERENCES token (id);
 UPDATE token SET revoked_at = created_at WHERE expires_at IS NOT NULL AND revoked_at IS NULL;
 DELETE FROM sign_in;
 ALTER TABLE sign_in RENAME COLUMN digest TO salt;
+ALTER TABLE alert ADD COLUMN read_with BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX alert_read_with ON alert (read_with);
 CREATE INDEX notice_sign_in ON notice (id) WHERE kind = 'sign_in' AND facts <> '{}';
 """
 
