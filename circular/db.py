@@ -378,6 +378,15 @@ def _insert_once(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
 
 
+PRUNED = 500  # rows
+
+
+def prune(table: str, key: str, condition: str, *params: object) -> int:
+    """Delete rows that meet a condition, PRUNED at most, so that nobody waits for long; how many. In a transaction."""
+    some = f"SELECT {key} FROM {table} WHERE {condition} LIMIT ?"
+    return run(f"DELETE FROM {table} WHERE {key} IN ({some})", *params, PRUNED)
+
+
 def counters() -> dict[str, int]:
     """Every counter by its name: one statement tells what has changed since it was last read (`count_up`)."""
     return dict(rows("SELECT name, last FROM counter"))

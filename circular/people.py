@@ -197,6 +197,11 @@ def forget(person_id: int) -> None:
     db.run("UPDATE token SET revoked_at = ? WHERE person_id = ? AND revoked_at IS NULL", _now(), person_id)
 
 
+def forget_sessions(days: int) -> int:
+    """Drop the sessions that ended more than `days` ago, a batch at most; how many went. Inside a transaction."""
+    return db.prune("token", "id", "expires_at < ?", _now() - days * 86_400_000)
+
+
 def whose(actor: Actor, phone: str | None) -> int:
     """Whom an actor reserves for: themselves, or the person of a phone number when staff act for someone.
 

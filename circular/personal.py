@@ -144,5 +144,6 @@ def forget_old() -> int:
     with db.transaction():
         for noun in (callbacks, notices, waitlist):
             done += noun.forget(chosen.messages_kept_days)
+        done += people.forget_sessions(chosen.messages_kept_days)
         done += gifts.forget(chosen.reservations_kept_days) + unfound.forget()
     return done

@@ -370,8 +370,8 @@ def erase(person_id: int) -> None:
 
 
 def forget(days: int) -> int:
-    """Drop what people waited for until more than `days` ago; how many places in queues. Inside a transaction."""
-    return db.run("DELETE FROM waiting WHERE ended_at < ?", _now() - days * 86_400_000)
+    """Drop what people waited for until more than `days` ago, a batch at most; how many places. Inside a transaction."""
+    return db.prune("waiting", "id", "ended_at < ?", _now() - days * 86_400_000)
 
 
 def _now() -> int:

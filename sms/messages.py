@@ -786,13 +786,15 @@ def blank_codes() -> int:
 
 
 def forget_old(days: int, limit: int = 500) -> int:
-    """Drop number, text and person of messages older than `days`, and conversations nobody can go on with; how many went.
+    """Drop number, text and person of messages older than `days`, their receipts, and conversations nobody can go on with;
+    how many went.
 
     What stays names nobody: ids (so that repeats are known), states, costs, intents.
     """
     before = _now() - days * DAY
     with db.transaction():
-        done = db.run("DELETE FROM conversation WHERE updated_at < ?", _now() - DAY)
+        done = db.prune("conversation", "person_id", "updated_at < ?", _now() - DAY)
+        done += db.prune("delivery_receipt", "id", "received_at < ?", before)
         old = "SELECT id FROM inbound_message WHERE received_at < ? AND sender <> '' AND state <> 'received' LIMIT ?"
         forgotten = "sender = '', text = '', person_id = NULL"
         done += db.run(f"UPDATE inbound_message SET {forgotten} WHERE id IN ({old})", before, limit)

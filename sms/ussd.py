@@ -275,8 +275,8 @@ def _simple(key: str, language: str) -> str:
 
 
 def forget(before_ms: int) -> int:
-    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970); how many."""
-    return db.run("DELETE FROM ussd_session WHERE updated_at < ?", before_ms)
+    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970), a batch at most; how many."""
+    return db.prune("ussd_session", "id", "updated_at < ?", before_ms)
 
 
 def export(person_id: int) -> list[dict[str, Any]]:

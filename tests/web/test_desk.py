@@ -174,6 +174,10 @@ def test_another_sites_form(town: Town, client: FlaskClient) -> None:
     """A page elsewhere cannot sign anybody in or out."""
     for path in ("/desk/login", "/desk/logout"):
         assert client.post(path, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+        for site in ("cross-site", "same-site"):  # the latter: another host of this domain
+            assert client.post(path, headers={"Sec-Fetch-Site": site}).status_code == 403
+        for site in ("same-origin", "none"):
+            assert client.post(path, headers={"Sec-Fetch-Site": site}).status_code != 403
 
 
 def _sign_in(town: Town, client: FlaskClient, place: str = "la-sphere") -> None:
