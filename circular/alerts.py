@@ -17,7 +17,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, search, settings, vocabulary
+from circular import catalog, clock, db, notices, people, search, settings, vocabulary
 from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import analyse
@@ -90,7 +90,7 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         earlier = _select("origin = ?", origin)
         if earlier:
             return earlier[0]
-        db.run("UPDATE person SET language = language WHERE id = ?", person_id)  # their limit is counted in one hand
+        people.lock(person_id)  # their limit is counted in one hand
         alerts, now = mine(person_id), _now()
         for alert in alerts:
             if {**alert["asked"], "q": alert["tokens"]} == {**asked, "q": " ".join(tokens)}:

@@ -24,6 +24,9 @@ class Notice(db.Table):
     told_at = db.UtcDateTimeField(null=True)
 
 
+OF_KIND = "EXISTS (SELECT 1 FROM notice n WHERE n.id = {row}.notice_id AND n.kind = ?)"  # a row is about such a notice
+
+
 class Untold(NamedTuple):
     id: int
     person_id: int

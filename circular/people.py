@@ -164,6 +164,16 @@ def alias(phone: str) -> str:
     return hmac.digest(settings.get().secret_key.encode(), phone.encode(), "sha256").hex()[:24]
 
 
+# The condition that a row's person opted out; `{row}` is its table, or another name of it.
+OPTED_OUT = "EXISTS (SELECT 1 FROM person p WHERE p.id = {row}.person_id AND p.opted_out_at IS NOT NULL)"
+
+
+def reach(person_id: int) -> tuple[str | None, bool]:
+    """The E.164 number of a person (None for those who have none, or have it no more), and whether they opted out."""
+    phone, opted_out_at = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", person_id) or (None, None)
+    return phone, opted_out_at is not None
+
+
 def phone_of(person_id: int) -> str | None:
     """The E.164 number of a person; None for those who have none, or have it no more."""
     found: str | None = db.value("SELECT phone FROM person WHERE id = ?", person_id)

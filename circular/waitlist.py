@@ -24,7 +24,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, places, reservations, settings
+from circular import catalog, clock, db, notices, people, places, reservations, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -167,7 +167,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
                 unit=listing["unit"],
             )  # fmt: skip
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
-        db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+        people.lock(person_id)
         if len(mine(person_id)) >= MOST_WAITS:
             raise Refusal("too_many_waits", limit=MOST_WAITS)
         waiting_id = db.value(

@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, people, personal, reservations, settings, sign_in
+from circular import clock, db, limits, notices, people, personal, reservations, settings, sign_in
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -52,8 +52,7 @@ PRIORITIES = {LAST: 0, ANSWER: 1, OFFER: 2, NOTICE: 3}
 ASKED_FOR = (LAST, ANSWER)
 LAST_WORD = "(kind = 'last' AND notice_id IS NULL)"  # what is still said to somebody who is erased
 UNWANTED = (
-    "((kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
-    f"AND p.opted_out_at IS NOT NULL)) OR (to_forget = 1 AND NOT {LAST_WORD}))"
+    f"((kind <> 'last' AND {people.OPTED_OUT.format(row='outbound_message')}) OR (to_forget = 1 AND NOT {LAST_WORD}))"
 )
 
 
@@ -270,7 +269,7 @@ class Claimed(NamedTuple):
     unknown_by: str | None
     good_until: int | None
     forgotten: int
-    opted_out_at: int | None
+    opted_out: int
 
     @property
     def reference(self) -> str:
@@ -324,7 +323,7 @@ WAITING = (
 COLUMNS = (
     "SELECT m.id, m.recipient, m.text, m.kind, m.attempts, m.created_at, m.segments, m.unknown_by, m.good_until, "
     f"CASE WHEN m.to_forget = 1 AND NOT {LAST_WORD} THEN 1 ELSE 0 END, "
-    "(SELECT p.opted_out_at FROM person p WHERE p.id = m.person_id) "
+    f"CASE WHEN {people.OPTED_OUT.format(row='m')} THEN 1 ELSE 0 END "
 )
 
 
@@ -383,7 +382,7 @@ def _waiting(priority: int, gateway: str, idempotent: bool) -> tuple[object, ...
 def _take(message: Claimed) -> bool:
     """Mark a text as in hand; False when nobody is to read it any more, for which its reason says why."""
     reason = (
-        "opted_out" if message.opted_out_at and message.kind != LAST  # STOP came while it was neither waiting nor sent
+        "opted_out" if message.opted_out and message.kind != LAST  # STOP came while it was neither waiting nor sent
         else "forgotten" if message.forgotten or not message.recipient
         else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
         else ""
@@ -629,9 +628,7 @@ STATES = (
     "received", "handled", "ignored", "failed", "queued", "sending", "sent", "delivered", "unknown", "cancelled",
 )  # fmt: skip
 # A code that signs somebody in is theirs alone: who read it here would sign in as them.
-_TEXT = (
-    "CASE WHEN EXISTS (SELECT 1 FROM notice n WHERE n.id = m.notice_id AND n.kind = 'sign_in') THEN '' ELSE m.text END"
-)
+_TEXT = f"CASE WHEN {notices.OF_KIND.format(row='m')} THEN '' ELSE m.text END"
 _COLUMNS = {
     "in": "m.id, m.person_id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, "
     "m.intent, m.missed",
@@ -721,7 +718,7 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     return db.dicts(
         f"SELECT {_COLUMNS[direction]}, {known} AS known FROM {_TABLES[direction]} m WHERE {' AND '.join(conditions)} "
         "ORDER BY m.id DESC LIMIT ?",
-        *place, *params, wanted.limit + 1,
+        *([sign_in.KIND] if direction == "out" else []), *place, *params, wanted.limit + 1,
     )  # fmt: skip
 
 

@@ -50,14 +50,14 @@ def tell_notices(limit: int = 50) -> int:
 
 
 def _tell(notice: notices.Untold) -> None:
-    person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
+    phone, opted_out = people.reach(notice.person_id)
     kind = KINDS.get(notice.kind, messages.NOTICE)
-    wanted = person and person[0] and (person[1] is None or kind == messages.LAST)
-    if person and wanted and person[0].startswith(settings.get().sms_allowed_prefixes):
+    wanted = not opted_out or kind == messages.LAST
+    if phone and wanted and phone.startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
         messages.queue(
-            notice.person_id, person[0], _words(notice, language), kind, language,
-            notice_id=notice.id, gateway=messages.pinned(person[0]), good_until=notice.facts.get("expires_at"),
+            notice.person_id, phone, _words(notice, language), kind, language,
+            notice_id=notice.id, gateway=messages.pinned(phone), good_until=notice.facts.get("expires_at"),
         )  # fmt: skip
         # After the text, as in `inbox`: two that lock one person's rows in opposite orders wait for each other.
         if kind == messages.OFFER:  # OUI and NON answer it: whatever was asked before is not what they mean
