@@ -7,7 +7,7 @@ import re
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import clock, db, notices, people, sign_in
+from circular import callbacks, clock, db, gifts, notices, people, sign_in
 from sms import messages, outbox, worker
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
@@ -198,6 +198,28 @@ def test_what_waits(town: Town, client: FlaskClient) -> None:
     assert "girafe" in page
     client.post(read(client.get("/desk")).all("form", method="post")[0]["action"])
     assert "Personne." in client.get("/desk").text
+
+
+def test_more_than_a_page_waits(town: Town, client: FlaskClient) -> None:
+    """Every caller and every gift is reached, page by page, each list by itself."""
+    with db.transaction():
+        for n in range(41):
+            person_id = people.ensure(f"+5966960020{n:02}")
+            callbacks.ask(person_id, f"appel {n}.", f"test:c{n}")
+            gifts.give(person_id, f"tole {n}.", None, f"test:g{n}")
+    _sign_in(town, client)
+
+    for name, said in (("calls", "appel"), ("gifts", "tole")):
+        path, seen = "/desk", set[str]()
+        for _ in range(3):
+            page = client.get(path).text
+            seen.update(re.findall(rf"{said} \d+\.", page))
+            following = [
+                one["href"] for one in read(client.get(path)).all("a", rel="next") if one["href"].endswith(f"#{name}")
+            ]
+            path = following[0] if following else ""
+        assert len(seen) == 41 and not path
+    assert client.get("/desk?calls=x&gifts=-1").status_code == 200
 
 
 def test_another_places_callers(town: Town, client: FlaskClient) -> None:
