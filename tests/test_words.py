@@ -114,7 +114,8 @@ def test_the_most_wanted_first(town: Town) -> None:
         unfound.note("girafe", "api")
         unfound.note("lion", "sms")
         db.run(
-            "INSERT INTO synonym (word, means, created_at) SELECT words, 'tole', 0 FROM unfound WHERE words LIKE 'mot%'"
+            "INSERT INTO synonym (word, means, created_at) SELECT words, 'tole', 0 FROM unfound WHERE words LIKE ?",
+            "mot%",
         )
 
     found = [(one["words"], one["count"], one["doors"]) for one in unfound.top(town.staff, {})]
