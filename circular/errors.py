@@ -81,6 +81,22 @@ REFUSALS: dict[str, Rule] = {
         "{share} % of this lot are kept for residents: for who builds for a living, {available} are left. Ask for less.",
     ),
     "opted_out": Rule(Kind.CONFLICT, "This person asked for no more messages (STOP)."),
+    # what is given out by lot, or together
+    "not_open_yet": Rule(Kind.CONFLICT, "Requests for this open on {opens_at}. Come back then."),
+    "entries_only": Rule(
+        Kind.CONFLICT, "This is given out to everybody who asks by {closes_at}, not before: ask for it alone."
+    ),
+    "window_closed": Rule(
+        Kind.CONFLICT, "Requests for this are closed. Whoever entered is told what came of it by SMS."
+    ),
+    "window_open": Rule(Kind.CONFLICT, "People enter already, until {closes_at}: the rule stands until then."),
+    "already_entered": Rule(
+        Kind.CONFLICT,
+        "This person has entered already, and is told on {closes_at}. Withdraw to ask for something else.",
+    ),
+    "above_maximum": Rule(Kind.CONFLICT, "The most for one person is {maximum}."),
+    "no_such_draw": Rule(Kind.MISSING, "There is no such draw. What is not given out together is reserved at once."),
+    "no_such_entry": Rule(Kind.MISSING, "There is no such entry."),
     # callbacks, gifts, synonyms
     "no_such_callback": Rule(Kind.MISSING, "There is no such request for a call."),
     "too_many_gifts": Rule(
@@ -154,6 +170,7 @@ FIELD_ERRORS: dict[str, str] = {
     "too_big": "At most {limit}.",
     "not_a_date": "A date is needed, such as 2026-11-27.",
     "end_before_start": "The end comes before the start.",
+    "too_far": "At most {days} days from now.",
     "latitude": "From -90 to 90.",
     "longitude": "From -180 to 180.",
     "near": "Latitude and longitude with a comma between, such as 14.61,-61.00.",

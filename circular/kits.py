@@ -104,7 +104,7 @@ STOCK = (
     f"{places.WHERE_NAME} AS place_name, CASE WHEN {places.AT_SITE} THEN -s.id ELSE p.id END AS spot, "
     "l.min_quantity, l.step_quantity, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.available_from, "
     f"{catalog.AVAILABLE} AS available FROM listing l {catalog.JOINS} WHERE l.status = 'published' "
-    "AND {kind} AND (l.available_from IS NULL OR l.available_from <= ?) "
+    "AND l.allocation = 'first_come' AND {kind} AND (l.available_from IS NULL OR l.available_from <= ?) "
     "AND (l.available_until IS NULL OR l.available_until >= ?)"
 )
 MATERIALS = STOCK.replace("{kind}", "l.kind = 'material' AND l.category = ? AND l.unit = ? AND l.quantity > 0")
@@ -391,7 +391,7 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
 
 
 def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: str = "web") -> list[dict[str, Any]]:
-    """Reserve a kit for whoever reads the SMS of a phone number, as `reservations.reserve_by_phone` does a listing.
+    """Reserve a kit for whoever reads the SMS of a phone number, as `draws.ask_by_phone` does a listing.
 
     Raises as it does, and whatever `reserve` raises.
     """

@@ -41,6 +41,9 @@ REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/rese
 # transaction, with the listing's id and the reservation just made, if one was. The waitlist, which comes after this noun and
 # may not be imported by it, adds itself.
 on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
+# What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
+# Refusal. How a listing is given out (draws.py) comes after this noun too.
+gates: list[Callable[[Mapping[str, Any]], None]] = []
 # What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
 on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
@@ -267,8 +270,8 @@ def reserve(
     of a kit it counts with it, and whoever reserves the kit tells its person.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" |
     "no_longer_available" | "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" |
-    "sold_out" | "too_many_reservations" | "below_builder_minimum" | "kept_for_residents" |
-    "slot_not_allowed") and, for a slot, what `slots.check` raises.
+    "sold_out" | "too_many_reservations" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" |
+    "entries_only" | "window_closed" | "slot_not_allowed") and, for a slot, what `slots.check` raises.
     """
     with db.transaction():
         if slot is None:
@@ -281,6 +284,7 @@ def reserve(
         now = _now()
         listing = catalog.get(code)
         check_reservable(listing, slot)
+        check_gates(listing)
         wanted = check_quantity(listing, quantity)
         if slot is not None:
             return _book(actor, _Asked(person_id, listing, wanted, origin, part), slot)
@@ -329,7 +333,8 @@ def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None
     _log(reservation_id, actor, "reserve", quantity=wanted)
     made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
     if actor.door != "sms" and made["phone"] and part is None:  # by SMS the answer itself is the proof
-        notices.tell(person_id, "reserved", **{name: made[name] for name in TOLD})
+        kind = "drawn" if actor.door == "draw" else "reserved"
+        notices.tell(person_id, kind, **{name: made[name] for name in TOLD})
     return made
 
 
@@ -419,29 +424,6 @@ def give_back(actor: Actor, reference: str) -> dict[str, Any]:
         return get(actor, reference)
 
 
-def reserve_by_phone(
-    phone: str,
-    code: str,
-    quantity: object,
-    origin: str,
-    *,
-    visitor: str,
-    door: str = "web",
-    slot: slots.Slot | None = None,
-) -> dict[str, Any]:
-    """Reserve for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
-
-    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `reserve` raises.
-    """
-
-    def act(actor: Actor, person_id: int) -> dict[str, Any]:
-        # The same form for another phone, lot or quantity (a shared computer, "back") is another request.
-        what = f"{person_id}:{code}:{slot.starts_at if slot else quantity}"
-        return reserve(actor, person_id, code, quantity, f"{origin}:{what}", slot=slot)
-
-    return by_phone(phone, act, visitor=visitor, door=door)
-
-
 def by_phone(phone: str, act: Callable[[Actor, int], T], *, visitor: str, door: str) -> T:
     """Do `act` for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
 
@@ -475,6 +457,12 @@ def check_reservable(listing: Mapping[str, Any], slot: slots.Slot | None = None)
     # A lot whose building has not come down yet is reserved before it can be fetched: `available_from` is not a bar.
     if listing["available_until"] is not None and listing["available_until"] < _now():
         raise Refusal("no_longer_available", available_until=db.from_ms(listing["available_until"]), **facts)
+
+
+def check_gates(listing: Mapping[str, Any]) -> None:
+    """Raises: Refusal("not_open_yet" | "entries_only" | "window_closed") while a listing is given out otherwise."""
+    for gate in gates:
+        gate(listing)
 
 
 def check_quantity(listing: Mapping[str, Any], quantity: object) -> int:

@@ -128,6 +128,13 @@ def mine(person_id: int, limit: int = MOST_WAITS) -> list[dict[str, Any]]:
     return _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id LIMIT ?", person_id, limit)
 
 
+def anybody(listing_id: int) -> bool:
+    """True while somebody waits for a listing."""
+    return (
+        db.value(f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1", listing_id) is not None
+    )
+
+
 def is_offered(person_id: int) -> bool:
     """True while a person may take something that they were offered."""
     live = "SELECT 1 FROM waiting WHERE person_id = ? AND state = 'offered' AND offer_expires_at > ? LIMIT 1"
@@ -147,7 +154,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits" | "below_builder_minimum" | "kept_for_residents").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed").
     """
     with db.transaction():
         catalog.lock(code)
@@ -156,6 +163,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
             return earlier[0]
         listing = catalog.get(code)
         reservations.check_reservable(listing)
+        reservations.check_gates(listing)
         wanted = reservations.check_quantity(listing, quantity)
         reservations.check_shares(listing, wanted, person_id)
         waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)

@@ -179,14 +179,14 @@ def _argument(state: State, args: dict[str, Any], name: str) -> str | None:
 def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     facts: dict[str, Any] = {"code": args.get("code", ""), "pin": args.get("pickup_code", ""), **refusal.facts}
     unit = str(facts.pop("unit", "piece"))
-    for name in ("available", "minimum", "step", "reserved"):
+    for name in ("available", "minimum", "maximum", "step", "reserved"):
         if name in facts:
             facts[name] = Quantity(round(float(facts[name]) * 1000), unit)
     facts["unit"] = Text(f"unit_{unit}")
     if "phone" in facts:
         facts["phone"] = Phone(str(facts["phone"]))
-    if "expires_at" in facts:
-        ms = round(facts["expires_at"].timestamp() * 1000)
+    for name in {"expires_at", "opens_at", "closes_at"} & facts.keys():
+        ms = round(facts[name].timestamp() * 1000)
         facts.update(day=Day(ms), time=Time(ms))
     if "state" in facts:
         facts["state"] = Text(f"state_{facts['state']}")
@@ -334,6 +334,8 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         if refusal.code != "sold_out":
             raise
         return _too_few(state, code, refusal)
+    if "ticket" in made:
+        return Said(Screen("entered" if made["allocation"] == "draw" else "entered_queue", entry_facts(made)))
     if "project" in made:
         return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(Screen(reserved_key(made), reservation_facts(made)))
@@ -400,6 +402,18 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
+def entry_facts(made: Mapping[str, Any]) -> dict[str, Value]:
+    """What the texts say of an entry (a noun's facts)."""
+    return {
+        "quantity": Quantity(made["quantity"], made["unit"]),
+        "title": made["title"],
+        "code": made["listing"],
+        "ticket": made["ticket"],
+        "day": Day(made["closes_at"]),
+        "time": Time(made["closes_at"]),
+    }
+
+
 def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
     """USSD asks one thing a screen: how many, then whether really."""
     thing = yield Call("thing", {"code": args["code"]})
@@ -450,6 +464,9 @@ def _cancel(state: State, args: dict[str, Any]) -> Step:
         held = yield Call("mine", {"limit": 9})
         pins = [one["pickup_code"] for one in held if one["listing"] == args["code"]]
         pin = pins[0] if len(pins) == 1 else None
+        entered = None if pins else (yield Call("leave_draw", {"code": args["code"]}))
+        if entered:
+            return Said(Screen("draw_left", entry_facts(entered)))
     if pin is None:
         held = yield Call("mine", {"limit": LINES})
         if not held:

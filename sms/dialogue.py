@@ -16,6 +16,7 @@ from circular import (
     catalog,
     clock,
     db,
+    draws,
     gifts,
     i18n,
     kits,
@@ -179,7 +180,7 @@ def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = N
     """Reserve some of a listing, or a project's kit: they share one number space. Of kits, one at a time."""
     try:
         chosen = slots.Slot(*slot) if slot else None
-        return reservations.reserve(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
+        return draws.ask(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
     except Refusal as refusal:
         if refusal.code != "no_such_listing" or not projects.exists(code):
             raise
@@ -212,6 +213,10 @@ def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
     if found is None:
         raise Refusal("no_such_reservation")
     return found
+
+
+def _leave_draw(turn: Turn, code: str) -> dict[str, Any] | None:
+    return draws.leave(turn.person_id, code)
 
 
 def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -305,6 +310,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
+    "leave_draw": _leave_draw,
     "extend": _extend,
     "wait": _wait,
     "take_offer": _take_offer,

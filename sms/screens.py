@@ -21,7 +21,7 @@ MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (d
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
     "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine cancelled extended waiting human given "
-    "stop_done start_done erased alert_added "
+    "stop_done start_done erased alert_added entered entered_queue draw_left "
     "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
@@ -138,6 +138,8 @@ def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
     values: dict[str, Value] = dict(facts)
     if "quantity" in values:
         values["quantity"] = Quantity(facts["quantity"], facts["unit"])
+    if "closes_at" in values:
+        values.update(day=Day(facts["closes_at"]), time=Time(facts["closes_at"]))
     if "expires_at" in values:
         begins = facts.get("starts_at") or facts["expires_at"]
         values.update(day=Day(begins), time=Time(begins), until=Time(facts["expires_at"]))

@@ -15,6 +15,7 @@ from circular import (
     catalog,
     clock,
     db,
+    draws,
     idempotency,
     limits,
     personal,
@@ -126,7 +127,7 @@ class Worker:
 
 
 def chores(own_name: str) -> int:
-    """What no request waits for: texts of the dead, lapsed holds and offers, reminders, alerts, words to index, counters.
+    """What no request waits for: texts of the dead, holds and offers that lapsed, draws, reminders, alerts, words to index.
 
     One that breaks off is logged, and keeps none of the others from being done.
     """
@@ -136,7 +137,8 @@ def chores(own_name: str) -> int:
 
     done = 0
     each: tuple[Callable[[], int], ...] = (
-        give_back, reservations.expire, reservations.remind, waitlist.sweep, alerts.sweep, catalog.reindex_some, _tidy,
+        give_back, reservations.expire, reservations.remind, draws.sweep, waitlist.sweep, alerts.sweep,
+        catalog.reindex_some, _tidy,
     )  # fmt: skip
     for chore in each:
         try:

@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import people, reservations, slots
+from circular import draws, people, reservations, slots
 from circular.api import auth, schemas, writing
 
 blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", description="Who holds what")
@@ -32,6 +32,7 @@ class Reservations(MethodView):
 
     @blueprint.arguments(schemas.ReservationIn())
     @blueprint.response(201, schemas.ReservationOut)
+    @blueprint.alt_response(202, schema=schemas.EntryOut, description="Entered: it is given out later, to all at once")
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Reserve; staff may give the phone of the person for whom they act."""
         who = auth.actor()
@@ -39,12 +40,12 @@ class Reservations(MethodView):
         def act() -> dict[str, Any]:
             person_id = people.whose(who, body.get("phone"))
             slot = None if body["slot"] is None else slots.read(body["slot"])
-            made = reservations.reserve(
-                who, person_id, body["listing"], body["quantity"], auth.origin(who, body), slot=slot
-            )
-            return writing.reservation(made, who)
+            made = draws.ask(who, person_id, body["listing"], body["quantity"], auth.origin(who, body), slot=slot)
+            return writing.entry(made) if "ticket" in made else writing.reservation(made, who)
 
         made = auth.once(who, body, act)
+        if "draw" in made:
+            return writing.respond(made, 202, location=f"/api/v1/entries/{made['id']}")
         return writing.respond(made, 201, location=f"{request.path}/{made['id']}")
 
 

@@ -39,6 +39,7 @@ LONGEST = {
     "limit": "2000",
     "machine": "412710",
     "lines": "",
+    "maximum": "12,5 m2",
     "minimum": "12,5 m2",
     "minutes": "10",
     "n": "3",
@@ -51,6 +52,7 @@ LONGEST = {
     "rank": "99",
     "step": "12,5 m2",
     "text": "carrelage gres",
+    "ticket": "WM7MWQ9W",
     "time": "16h30",
     "title": "",
     "words": "CARRELAGE GRES",
@@ -69,7 +71,8 @@ REFUSALS = (
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
     "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
     "already_extended", "still_available", "too_many_waits", "offer_lapsed", "too_many_alerts", "alert_too_wide",
-    "no_such_alert", "outside_hours", "slot_taken", "slot_in_past", "too_soon", "too_far", "quota_exceeded",
+    "no_such_alert", "not_open_yet", "entries_only", "window_closed", "already_entered", "above_maximum",
+    "outside_hours", "slot_taken", "slot_in_past", "too_soon", "too_far", "quota_exceeded",
     "training_required", "too_late", "not_buildable", "below_builder_minimum", "kept_for_residents",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
