@@ -835,6 +835,12 @@ def expire(limit: int = 500) -> int:
         return len(lapsed)
 
 
+def codes_elsewhere(person_id: int, place_id: int | None) -> set[str]:
+    """The pickup codes of a person that are other places' alone."""
+    found = db.rows("SELECT pickup_code, place_id FROM reservation WHERE person_id = ?", person_id)
+    return {code for code, place in found if place != place_id} - {code for code, place in found if place == place_id}
+
+
 def unlink(days: int, limit: int = 500) -> int:
     """Reservations that ended more than `days` ago are nobody's from now on, for statistics alone; how many."""
     before = _now() - days * 86_400_000

@@ -16,6 +16,7 @@ Every verb writes the listing's lock first, so the queue of a listing changes in
 from __future__ import annotations
 
 import functools
+import logging
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, places, reservations, settings
+from circular import catalog, clock, db, notices, people, places, reservations, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -33,6 +34,7 @@ STATES = (*LIVE_STATES, "taken", "passed", "lapsed", "left", "closed")
 MOST_WAITS = 10  # of one person at a time: a place in a queue costs nothing, and that many queues are a hoard
 LATE = 24 * 3_600_000  # milliseconds during which somebody who answers a lapsed offer is told so
 TOWN = Actor(None, "admin", "cli")
+log = logging.getLogger(__name__)
 
 
 class Waiting(db.Table):
@@ -173,7 +175,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
                 unit=listing["unit"],
             )  # fmt: skip
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
-        db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+        people.lock(person_id)
         if len(mine(person_id)) >= MOST_WAITS:
             raise Refusal("too_many_waits", limit=MOST_WAITS)
         waiting_id = db.value(
@@ -257,7 +259,12 @@ def sweep(limit: int = 200) -> int:
         now, now, now, limit,
     )  # fmt: skip
     for (code,) in restless:
-        db.retrying(functools.partial(_settle, code))
+        try:
+            db.retrying(functools.partial(_settle, code))
+        except Exception as error:  # one listing keeps none of the others waiting
+            if db.passing(error):
+                raise
+            log.exception("the waitlist of %s could not be seen to", code)
     return len(restless)
 
 
@@ -371,8 +378,8 @@ def erase(person_id: int) -> None:
 
 
 def forget(days: int) -> int:
-    """Drop what people waited for until more than `days` ago; how many places in queues. Inside a transaction."""
-    return db.run("DELETE FROM waiting WHERE ended_at < ?", _now() - days * 86_400_000)
+    """Drop what people waited for until more than `days` ago, a batch at most; how many places. Inside a transaction."""
+    return db.prune("waiting", "id", "ended_at < ?", _now() - days * 86_400_000)
 
 
 def _now() -> int:

@@ -636,7 +636,8 @@ def _data(_state: State, _args: dict[str, Any]) -> Step:
 
 
 def _erase(state: State, args: dict[str, Any]) -> Step:
-    if not args.get("sure"):
+    asked = (state.get("yes") or [""])[0] == "erase"  # EFFACE OUI answers this question, not whichever is open
+    if not (asked and args.get("sure")):
         yield from ()
         sure = Command("erase", {"sure": True})
         screen = Screen("erase_ask", options=(Option("do_yes", sure),))

@@ -1,9 +1,9 @@
 """USSD: the second skin of the dialogue. A session is a path of inputs; each is taken once, whatever is sent again.
 
 Africa's Talking replays all inputs at every step and numbers none: the text that we kept is compared with the one that
-comes. The same is a repeat (the screen that was shown, no effect); one that goes on is a step; any other starts again at
-the menu. What a screen showed is kept, so a choice means the line that the person saw. The position in the path names the
-step: its effects happen once. A reservation also goes out by SMS: operators' screens vanish.
+comes. The same, or the beginning of it, is a repeat (the screen that was shown last, no effect); one that goes on is a step;
+any other starts again at the menu. What a screen showed is kept, so a choice means the line that the person saw. The
+position in the path names the step: its effects happen once. A reservation also goes out by SMS: operators' screens vanish.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _answer(gateway: str, step: UssdInput, phone: str) -> Answer:
         if not found:  # the session of another number
             return Answer(_simple("ussd_not_here", language), True)
         session = found[0]
-        if session["position"] >= 0 and (typed == session["typed"] or session["ends"]):
+        if session["position"] >= 0 and (session["ends"] or _is_repeat(session["typed"], typed)):
             return Answer(session["screen"], bool(session["ends"]))
         walk = _Walk(session, language)
         inputs = _inputs(session, typed)
@@ -105,6 +105,11 @@ def _last_word(gateway: str, session_id: str) -> str | None:
         session_id,
     )
     return found
+
+
+def _is_repeat(before: str, typed: str) -> bool:
+    """Whether a step was taken already: it comes again, maybe after later ones."""
+    return typed in ("", before) or before.startswith(f"{typed}*")
 
 
 def _inputs(session: dict[str, Any], typed: str) -> list[str | None]:
@@ -144,9 +149,12 @@ class _Walk:
         self.position: int = session["position"]
         self.screen: str = session["screen"]
         self.ends = False
+        self.erased = False
 
     def take(self, raw: str | None, *, alone: bool) -> None:
         """One input; None is the dial, which `alone` may go on where another session was dropped."""
+        if self.erased:
+            return
         self.position += 1
         if raw is None:
             self._dial(alone)
@@ -224,6 +232,7 @@ class _Walk:
         turn = dialogue.Turn(self.session["person_id"], self._origin(), "ussd")
         with i18n.use(self.language):
             said = dialogue.converse(turn, self.talk, command)
+        self.erased = self.erased or said.screen.key == "erased"
         self.language = people.language(self.session["person_id"], self.language)
         self._show(said, page)
 
@@ -237,7 +246,10 @@ class _Walk:
         self.screen, self.ends = shown.text, shown.ends
 
     def keep(self, typed: str) -> None:
-        """Write where the session is now."""
+        """Write where the session is now; of somebody who was just erased, the last screen alone."""
+        if self.erased:
+            db.run("UPDATE ussd_session SET screen = ? WHERE id = ?", self.screen, self.session["id"])
+            return
         state = {
             "talk": self.talk, "at": self.at, "back": self.back, "page": self.page, "pages": self.pages,
             "resumes": self.resumes,
@@ -263,8 +275,8 @@ def _simple(key: str, language: str) -> str:
 
 
 def forget(before_ms: int) -> int:
-    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970); how many."""
-    return db.run("DELETE FROM ussd_session WHERE updated_at < ?", before_ms)
+    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970), a batch at most; how many."""
+    return db.prune("ussd_session", "id", "updated_at < ?", before_ms)
 
 
 def export(person_id: int) -> list[dict[str, Any]]:
