@@ -60,7 +60,7 @@ def context_of(turn: Turn, state: State) -> str:
         known = None
     if known:
         return known
-    if waitlist.is_offered(turn.person_id):  # which OUI and NON answer
+    if messages.offers_shown(turn.person_id):  # which OUI and NON answer
         return "after_question_yes_no"
     return "has_reservation" if reservations.holds_any(turn.person_id) else "none"
 
@@ -218,11 +218,11 @@ def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
 
 
 def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
-    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity)
+    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity, messages.offers_shown(turn.person_id))
 
 
 def _pass_offer(turn: Turn) -> dict[str, Any] | None:
-    return waitlist.pass_offer(turn.person_id)
+    return waitlist.pass_offer(turn.person_id, messages.offers_shown(turn.person_id))
 
 
 def _add_alert(turn: Turn, words: str) -> dict[str, Any]:

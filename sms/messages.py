@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, people, personal, settings
+from circular import catalog, clock, db, limits, people, personal, reservations, settings, waitlist
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -41,6 +41,7 @@ KEPT_CHARACTERS = 480  # three segments' worth; a longer message is cut and flag
 RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
 GIVE_UP_AFTER = timedelta(hours=48)  # on a number that the provider does not reach
 OUTAGE_GIVE_UP_AFTER = timedelta(days=7)  # on a provider that is down: an answer is worth as much as a hold lasts
+MOST_HELD = 100  # reservations of one person that are looked at
 TEXTS_A_DAY = 100  # to one recipient: whoever makes us send more than that is no reader
 LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
 DAY = 86_400_000  # milliseconds
@@ -251,6 +252,22 @@ def close_question(person_id: int) -> None:
         keep_state(person_id, {name: value for name, value in known.items() if name not in ("yes", "no", "context")})
 
 
+def offers_shown(person_id: int) -> set[str]:
+    """The offers of the waitlist that a person may still take and whose text has left, by reference: OUI answers no other.
+
+    A page that plays a phone shows its texts before they leave.
+    """
+    live = {offer["reference"] for offer in waitlist.offers_of(person_id)}
+    if not live:
+        return live
+    told = db.rows(
+        "SELECT n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.person_id = ? "
+        "AND n.kind = 'offer' AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.gateway = 'console')",
+        person_id,
+    )
+    return live & {orjson.loads(facts).get("wait") for (facts,) in told}
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 class Claimed(NamedTuple):
     """A text in a worker's hand. Times are milliseconds since 1970."""
@@ -338,18 +355,20 @@ def claim(gateway: str, worker: str, limit: int, *, idempotent: bool = False) ->
     with db.transaction():
         spent = 0
         for priority, room in _open_classes(day):
-            wanted = min(limit - len(taken), room - spent)
-            if wanted <= 0:
-                continue
-            query = COLUMNS + WAITING + db.skip_locked()
-            found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
-            for row in found:
-                message = Claimed(worker, day, _now(), *row)
-                if message.recipient in {one.recipient for one in taken}:
-                    continue  # two that stand outside the line: one at a time
-                if _take(message):
-                    taken.append(message)
-                    spent += message.segments
+            dropped = True
+            while dropped and (wanted := min(limit - len(taken), room - spent)) > 0:
+                dropped = False  # what stands behind a text that nobody is to read any more need not wait for it
+                query = COLUMNS + WAITING + db.skip_locked()
+                found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
+                for row in found:
+                    message = Claimed(worker, day, _now(), *row)
+                    if message.recipient in {one.recipient for one in taken}:
+                        continue  # two that stand outside the line: one at a time
+                    if _take(message):
+                        taken.append(message)
+                        spent += message.segments
+                    else:
+                        dropped = True
         if spent:
             ways.spend(day, spent)
     return taken
@@ -377,6 +396,7 @@ def _take(message: Claimed) -> bool:
         "opted_out" if message.opted_out_at and message.kind != LAST  # STOP came while it was neither waiting nor sent
         else "forgotten" if not message.recipient
         else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
+        else "no_longer_true" if message.kind not in ASKED_FOR and not _still_true(message.id)
         else ""
     )  # fmt: skip
     db.run(
@@ -386,7 +406,36 @@ def _take(message: Claimed) -> bool:
         reason,
         message.id,
     )
+    if message.kind == OFFER and not reason:  # OUI and NON answer it from now on, whatever was asked while it waited
+        close_question(db.value("SELECT person_id FROM outbound_message WHERE id = ?", message.id))
     return not reason
+
+
+def _still_true(message_id: int) -> bool:
+    """Whether what a notice's text says is so at this moment: it may have waited for the morning, or for a provider."""
+    found = db.row(
+        "SELECT n.person_id, n.kind, n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.id = ?",
+        message_id,
+    )
+    if found is None:
+        return True
+    person_id, kind, facts = found[0], found[1], orjson.loads(found[2])
+    match kind:
+        case "offer":
+            return any(offer["reference"] == facts.get("wait") for offer in waitlist.offers_of(person_id))
+        case "reminder" | "moved":
+            held = {(one["pickup_code"], one["expires_at"]) for one in reservations.mine(person_id, MOST_HELD)}
+            return (facts["pickup_code"], facts["expires_at"]) in held
+        case "alert_hit":
+            return _available(facts["code"])
+    return True
+
+
+def _available(code: str) -> bool:
+    try:
+        return bool(catalog.get(code)["available"])
+    except Refusal:
+        return False
 
 
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
@@ -741,7 +790,6 @@ def erase(person_id: int) -> None:
     What waits is not sent, but for the last word; it and what is being sent are forgotten afterwards (`forget_sent`).
     Inside a transaction.
     """
-    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)
     db.run("UPDATE inbound_message SET sender = '', text = '', person_id = NULL WHERE person_id = ?", person_id)
     db.run(
         "UPDATE outbound_message SET state = 'cancelled', reason = 'erased' WHERE person_id = ? "
@@ -749,6 +797,7 @@ def erase(person_id: int) -> None:
         person_id,
     )
     db.run("UPDATE outbound_message SET to_forget = 1 WHERE person_id = ? AND recipient <> ''", person_id)
+    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)  # after the texts: `claim` locks in that order
     forget_sent()
 
 
