@@ -156,6 +156,13 @@ def find_places(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
     return [_place(place) for place in db.dicts(query, after, limit)]
 
 
+def named(words: str) -> dict[str, Any] | None:
+    """The one place whose name holds every word of a text, articles aside; None when none or several do."""
+    asked = set(fold(words).split())
+    found = [place for place in find_places() if asked and asked <= set(fold(place["name"]).replace("'", " ").split())]
+    return found[0] if len(found) == 1 else None
+
+
 def _place(found: dict[str, Any]) -> dict[str, Any]:
     found["services"] = json.loads(found["services"])
     return found

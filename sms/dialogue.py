@@ -179,6 +179,10 @@ def _reserve(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
     return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
 
 
+def _check_quantity(_turn: Turn, code: str, quantity: object) -> None:
+    reservations.check_quantity(catalog.get(code), quantity)
+
+
 def _mine(turn: Turn, limit: int) -> list[dict[str, Any]]:
     return reservations.together(reservations.mine(turn.person_id, MOST_HELD))[:limit]
 
@@ -217,6 +221,14 @@ def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
     return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin)
 
 
+def _waits(turn: Turn, limit: int) -> list[dict[str, Any]]:
+    return waitlist.mine(turn.person_id, limit)
+
+
+def _leave_wait(turn: Turn, reference: str) -> None:
+    waitlist.leave(turn.actor, reference)
+
+
 def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
     return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity, messages.offers_shown(turn.person_id))
 
@@ -244,6 +256,10 @@ def _stop_alerts(turn: Turn, alert: str | None, choice: int | None, words: str) 
 # --- the person -------------------------------------------------------------------------------------------------------
 def _place(turn: Turn) -> dict[str, Any] | None:
     return reservations.desk_of(turn.person_id)
+
+
+def _place_named(_turn: Turn, words: str) -> dict[str, Any] | None:
+    return places.named(words)
 
 
 def _choose_language(turn: Turn, choice: int | None, language: str | None) -> str | None:
@@ -285,17 +301,21 @@ VERBS: dict[str, Callable[..., Any]] = {
     "projects": _projects,
     "machines": _machines,
     "reserve": _reserve,
+    "check_quantity": _check_quantity,
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
     "extend": _extend,
     "wait": _wait,
+    "waits": _waits,
+    "leave_wait": _leave_wait,
     "take_offer": _take_offer,
     "pass_offer": _pass_offer,
     "add_alert": _add_alert,
     "alerts": _alerts,
     "stop_alerts": _stop_alerts,
     "place": _place,
+    "place_named": _place_named,
     "choose_language": _choose_language,
     "ask_human": _ask_human,
     "give": _give,
