@@ -763,10 +763,22 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     )  # fmt: skip
 
 
+# Numbers as people write them, here or abroad; the codes of listings and reservations side by side are none.
+_PHONES = re.compile(
+    r"(?<![\w+])(?:(?:\+|00)\d(?:[ .\-\u00a0\u202f]?\d){6,14}|0\d(?:[ .\-\u00a0\u202f]?\d\d){4}"
+    r"|0\d{3}(?:[ .\-\u00a0\u202f]?\d\d){3}|\d{8,15})(?!\d)"
+)
+
+
+def _mask_phone(found: re.Match[str]) -> str:
+    return f"{found[0][:4]}•••••{found[0][-2:]}"
+
+
 def _seen(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as somebody may see it: without numbers, unless the person is known at their place."""
+    """A message as somebody may see it: without numbers, unless the person is known at their place. It is measured whole."""
+    message["measure"] = segments.measure(message["text"])
     if not message.pop("known"):
-        message["phone"], message["text"] = mask(message["phone"]), mask(message["text"])
+        message["phone"], message["text"] = mask(message["phone"]), _PHONES.sub(_mask_phone, message["text"])
     return message
 
 
