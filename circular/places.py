@@ -164,6 +164,13 @@ def names_of(table: str, codes: Collection[str]) -> dict[str, str]:
     return dict(db.rows(query, *codes)) if codes else {}
 
 
+def named(words: str) -> dict[str, Any] | None:
+    """The one place whose name holds every word of a text, articles aside; None when none or several do."""
+    asked = set(fold(words).split())
+    found = [place for place in find_places() if asked and asked <= set(fold(place["name"]).replace("'", " ").split())]
+    return found[0] if len(found) == 1 else None
+
+
 def _place(found: dict[str, Any]) -> dict[str, Any]:
     found["services"] = json.loads(found["services"])
     return found

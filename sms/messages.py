@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, notices, people, personal, reservations, settings, sign_in
+from circular import catalog, clock, db, limits, notices, people, personal, reservations, settings, sign_in, waitlist
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -42,6 +42,7 @@ RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
 GIVE_UP_AFTER = timedelta(hours=48)  # on a number that the provider does not reach
 OUTAGE_GIVE_UP_AFTER = timedelta(days=7)  # on a provider that is down: an answer is worth as much as a hold lasts
 PLAYED = re.compile(r"\+59669600[1-9][0-9]{3}")  # nobody's: of a block of 0696 that was never opened to the public
+MOST_HELD = 100  # reservations of one person that are looked at
 TEXTS_A_DAY = 100  # to one recipient: whoever makes us send more than that is no reader
 LAST = "last"  # goes to somebody who opted out all the same: the answer to STOP, a code that they sign in with
 DAY = 86_400_000  # milliseconds
@@ -252,6 +253,22 @@ def close_question(person_id: int) -> None:
         keep_state(person_id, {name: value for name, value in known.items() if name not in ("yes", "no", "context")})
 
 
+def offers_shown(person_id: int) -> set[str]:
+    """The offers of the waitlist that a person may still take and whose text has left, by reference: OUI answers no other.
+
+    A page that plays a phone shows its texts before they leave.
+    """
+    live = {offer["reference"] for offer in waitlist.offers_of(person_id)}
+    if not live:
+        return live
+    told = db.rows(
+        "SELECT n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.person_id = ? "
+        "AND n.kind = 'offer' AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.gateway = 'console')",
+        person_id,
+    )
+    return live & {orjson.loads(facts).get("wait") for (facts,) in told}
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 class Claimed(NamedTuple):
     """A text in a worker's hand. Times are milliseconds since 1970."""
@@ -346,18 +363,20 @@ def claim(gateway: str, worker: str, limit: int, *, idempotent: bool = False) ->
     with db.transaction():
         spent = 0
         for priority, room in _open_classes(day):
-            wanted = min(limit - len(taken), room - spent)
-            if wanted <= 0:
-                continue
-            query = COLUMNS + WAITING + db.skip_locked()
-            found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
-            for row in found:
-                message = Claimed(worker, day, _now(), *row)
-                if message.recipient in {one.recipient for one in taken}:
-                    continue  # two that stand outside the line: one at a time
-                if _take(message):
-                    taken.append(message)
-                    spent += message.segments
+            dropped = True
+            while dropped and (wanted := min(limit - len(taken), room - spent)) > 0:
+                dropped = False  # what stands behind a text that nobody is to read any more need not wait for it
+                query = COLUMNS + WAITING + db.skip_locked()
+                found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
+                for row in found:
+                    message = Claimed(worker, day, _now(), *row)
+                    if message.recipient in {one.recipient for one in taken}:
+                        continue  # two that stand outside the line: one at a time
+                    if _take(message):
+                        taken.append(message)
+                        spent += message.segments
+                    else:
+                        dropped = True
         if spent:
             ways.spend(day, spent)
     return taken
@@ -385,6 +404,7 @@ def _take(message: Claimed) -> bool:
         "opted_out" if message.opted_out and message.kind != LAST  # STOP came while it was neither waiting nor sent
         else "forgotten" if message.forgotten or not message.recipient
         else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
+        else "no_longer_true" if message.kind not in ASKED_FOR and not _still_true(message.id)
         else ""
     )  # fmt: skip
     db.run(
@@ -394,7 +414,36 @@ def _take(message: Claimed) -> bool:
         reason,
         message.id,
     )
+    if message.kind == OFFER and not reason:  # OUI and NON answer it from now on, whatever was asked while it waited
+        close_question(db.value("SELECT person_id FROM outbound_message WHERE id = ?", message.id))
     return not reason
+
+
+def _still_true(message_id: int) -> bool:
+    """Whether what a notice's text says is so at this moment: it may have waited for the morning, or for a provider."""
+    found = db.row(
+        "SELECT n.person_id, n.kind, n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.id = ?",
+        message_id,
+    )
+    if found is None:
+        return True
+    person_id, kind, facts = found[0], found[1], orjson.loads(found[2])
+    match kind:
+        case "offer":
+            return any(offer["reference"] == facts.get("wait") for offer in waitlist.offers_of(person_id))
+        case "reminder" | "moved":
+            held = {(one["pickup_code"], one["expires_at"]) for one in reservations.mine(person_id, MOST_HELD)}
+            return (facts["pickup_code"], facts["expires_at"]) in held
+        case "alert_hit":
+            return _available(facts["code"])
+    return True
+
+
+def _available(code: str) -> bool:
+    try:
+        return bool(catalog.get(code)["available"])
+    except Refusal:
+        return False
 
 
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
@@ -722,13 +771,25 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     )  # fmt: skip
 
 
+# Numbers as people write them, here or abroad; the codes of listings and reservations side by side are none.
+_PHONES = re.compile(
+    r"(?<![\w+])(?:(?:\+|00)\d(?:[ .\-\u00a0\u202f]?\d){6,14}|0\d(?:[ .\-\u00a0\u202f]?\d\d){4}"
+    r"|0\d{3}(?:[ .\-\u00a0\u202f]?\d\d){3}|\d{8,15})(?!\d)"
+)
+
+
+def _mask_phone(found: re.Match[str]) -> str:
+    return f"{found[0][:4]}•••••{found[0][-2:]}"
+
+
 def _seen(actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
     """A message as somebody may see it: without numbers, unless the person is known at their place, and without what
-    fetches something elsewhere.
+    fetches something elsewhere. It is measured whole.
     """
+    message["measure"] = segments.measure(message["text"])
     person_id = message.pop("person_id")
     if not message.pop("known"):
-        message["phone"], message["text"] = mask(message["phone"]), mask(message["text"])
+        message["phone"], message["text"] = mask(message["phone"]), _PHONES.sub(_mask_phone, message["text"])
     if actor.role != "admin" and person_id is not None and _PIN.search(message["text"]):
         hidden = reservations.codes_elsewhere(person_id, actor.place_id)
         message["text"] = _PIN.sub(lambda pin: "****" if pin[1] + pin[2] in hidden else pin[0], message["text"])
@@ -755,7 +816,6 @@ def erase(person_id: int) -> None:
     What waits is not sent, but for the last word; it and what is being sent are forgotten afterwards (`forget_sent`).
     Inside a transaction.
     """
-    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)
     db.run("UPDATE inbound_message SET sender = '', text = '', person_id = NULL WHERE person_id = ?", person_id)
     db.run(
         "UPDATE outbound_message SET state = 'cancelled', reason = 'erased' WHERE person_id = ? "
@@ -763,6 +823,7 @@ def erase(person_id: int) -> None:
         person_id,
     )
     db.run("UPDATE outbound_message SET to_forget = 1 WHERE person_id = ? AND recipient <> ''", person_id)
+    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)  # after the texts: `claim` locks in that order
     forget_sent()
 
 

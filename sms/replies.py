@@ -18,10 +18,10 @@ from sms import segments
 LINES = 3  # of a list in one segment
 LONGEST_PLACE = 16  # characters of a place in a list
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
-_SHORTENED = ("title", "needs", "hours", "place", "words", "text", "service")  # in this order
+_SHORTENED = ("title", "needs", "address", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
 _LEAST: tuple[Mapping[str, int], ...] = (
-    {"title": 22, "needs": 22, "hours": 22, "place": 16, "words": 14, "text": 14, "service": 30},
+    {"title": 22, "needs": 22, "address": 22, "hours": 22, "place": 16, "words": 14, "text": 14, "service": 30},
     dict.fromkeys(_SHORTENED, 12),
     dict.fromkeys(_SHORTENED, 0),
 )

@@ -148,6 +148,7 @@ class _Walk:
         self.resumes: int | None = kept.get("resumes")
         self.position: int = session["position"]
         self.screen: str = session["screen"]
+        self.plain: str = kept.get("plain", self.screen)  # without what was said of a wrong choice
         self.ends = False
         self.erased = False
 
@@ -186,12 +187,15 @@ class _Walk:
     def _resume(self, raw: str) -> None:
         dropped, self.resumes = self.resumes, None
         if raw.strip() != "1":
-            self._go(HOME)
+            menu = raw.strip() in ("", "2")
+            self.talk = {}
+            self._go(HOME) if menu else self._input(raw.strip())
             return
         state, self.screen = db.row("SELECT state, screen FROM ussd_session WHERE id = ?", dropped) or ("{}", "")
         kept = json.loads(state)
         self.talk, self.at, self.back = kept["talk"], kept["at"], kept["back"]
         self.page, self.pages, self.resumes = kept["page"], kept["pages"], None
+        self.plain = kept.get("plain", self.screen)
 
     def _input(self, raw: str) -> None:
         ask = self.talk.get("ask")
@@ -204,12 +208,27 @@ class _Walk:
             self._go(Command(*self.at), page=self.page + 1)
         elif ask and ask[2] == "quantity":
             number = read_number(raw)
-            if number is None:
+            if number is None or number <= 0:
                 self._show(Said(Screen("refusal_quantity_not_positive"), self.talk))
             else:
                 self._go(Command(ask[0], {**ask[1], "quantity": float(number)}))
+        elif self._wrong(raw, ask):
+            self._say_wrong(raw)
         else:
             self._go(self._meant(raw, ask))
+
+    def _wrong(self, raw: str, ask: list[Any] | None) -> bool:
+        """A number that no line of this screen has."""
+        short = raw.isascii() and raw.isdigit() and len(raw) <= 2 and not ask
+        goes_on = raw == "98" and self.talk.get("more")
+        return bool(short and self.talk.get("choices") and int(raw) > len(self.talk["choices"]) and not goes_on)
+
+    def _say_wrong(self, raw: str) -> None:
+        """The same screen again, which still works, and above it that there is no such choice."""
+        said = replies.render("ussd_wrong", self.language, words=raw)
+        over = replies.length(f"{said}\n{self.plain}") > screens.USSD_SCREEN
+        rest = self.plain.partition("\n")[2] if over else self.plain  # its heading goes, when there is no room for both
+        self.screen = f"{said}\n{rest}"
 
     def _meant(self, raw: str, ask: list[Any] | None) -> Command:
         choices = self.talk.get("choices", [])
@@ -243,7 +262,7 @@ class _Walk:
         shown = screens.as_ussd(said.screen, said.state or {}, self.language, page)
         self.talk = {**(said.state or {}), "choices": shown.choices}
         self.page, self.pages = page, shown.more
-        self.screen, self.ends = shown.text, shown.ends
+        self.screen, self.plain, self.ends = shown.text, shown.text, shown.ends
 
     def keep(self, typed: str) -> None:
         """Write where the session is now; of somebody who was just erased, the last screen alone."""
@@ -252,7 +271,7 @@ class _Walk:
             return
         state = {
             "talk": self.talk, "at": self.at, "back": self.back, "page": self.page, "pages": self.pages,
-            "resumes": self.resumes,
+            "resumes": self.resumes, "plain": self.plain,
         }  # fmt: skip
         db.run(
             "UPDATE ussd_session SET typed = ?, position = ?, state = ?, screen = ?, ends = ? WHERE id = ?",

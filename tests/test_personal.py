@@ -143,7 +143,7 @@ def test_who_waits_behind_somebody_erased(town: Town) -> None:
     personal.erase(town.person(JOSEPH))
 
     mirtha = town.person(MIRTHA).person_id
-    assert mirtha is not None and waitlist.offer_of(mirtha)
+    assert mirtha is not None and waitlist.offers_of(mirtha)
     assert [(notice.person_id, notice.kind) for notice in notices.untold(9)] == [(mirtha, "offer")]
 
 

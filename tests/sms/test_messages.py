@@ -113,6 +113,16 @@ def test_a_call_or_a_gift_makes_somebody_known(town: Town, client: FlaskClient) 
     assert [one["phone"] for one in read(client, here, f"{URL}?direction=in")] == [MIRTHA, "+596•••••02"]
 
 
+def test_codes_are_no_phone_numbers(town: Town, client: FlaskClient) -> None:
+    """In the text of somebody whom no place knows, phone numbers are masked and nothing else."""
+    said = "41271 31704 et 0696 12 34 56 ou +596 696 00 00 01, 1000 2000"
+    text(client, said)
+
+    shown = read(client, town.token("staff", "la-sphere"), f"{URL}?direction=in")[0]
+
+    assert shown["text"] == "41271 31704 et 0696•••••56 ou +596•••••01, 1000 2000"
+
+
 def test_the_ones_not_understood(town: Town, client: FlaskClient) -> None:
     """Searches that found nothing too, and what broke: what to make synonyms of."""
     town.listing(title="Porte")

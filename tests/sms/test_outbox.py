@@ -20,7 +20,7 @@ from sms.gateways.base import Inbound, Inbox, Outcome, Outgoing, Retry
 from sms.gateways.console import Console
 from tests.fake_africastalking import FakeAfricasTalking
 from tests.sms.conversation import text
-from tests.town import FABIOLA, JOSEPH, Town
+from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
 
 class Provider(FakeAfricasTalking):
@@ -135,6 +135,30 @@ def test_a_timeout_is_unknown_and_an_answer_goes_once_more(town: Town, client: F
     post.provider.mode = "ok"
     assert post.round(timedelta(hours=1)) == [said, said]
     assert _states() == ["unknown"]
+
+
+def test_what_is_no_longer_true_is_not_sent(town: Town, post: Post) -> None:
+    """A reminder of what was given up or prolonged while it waited, an alert of what is all taken; the others go."""
+    given_up, prolonged, kept = (town.reserve(town.person(), town.listing(title=f"Lot {n}")["code"]) for n in range(3))
+    alerts.add(town.person(JOSEPH).person_id or 0, {"q": "girafe"}, "a")
+    giraffe = town.listing(title="Girafe", quantity=1)["code"]
+    until = reservations.moment(kept, "expires_at")
+    assert until
+    with time_machine.travel(until - timedelta(hours=5)):
+        assert reservations.remind() == 3
+        while alerts.sweep():
+            pass
+        assert outbox.tell_notices() == 4
+        reservations.cancel(town.person(), given_up["reference"])
+        reservations.extend(town.person(), prolonged["reference"], "more")
+        town.reserve(town.person(MIRTHA), giraffe)
+    post.round(until - timedelta(hours=5) - datetime.now(UTC))
+
+    sent = [message["text"] for message in post.provider.messages if "Rappel" in message["text"]]
+    assert len(sent) == 1
+    assert kept["pickup_code"] in sent[0]
+    gone = db.rows("SELECT recipient, state FROM outbound_message WHERE reason = 'no_longer_true' ORDER BY id")
+    assert gone == [(FABIOLA, "cancelled"), (FABIOLA, "cancelled"), (JOSEPH, "cancelled")]
 
 
 def test_a_timeout_of_what_nobody_asked_for(town: Town, post: Post) -> None:

@@ -242,9 +242,26 @@ def test_messages_and_a_synonym(town: Town, client: FlaskClient) -> None:
     refused = client.post("/desk/synonyms", data={"word": "", "means": "tole"})
     assert refused.status_code == 422
     assert read(refused).one(role="alert")["text"].strip()
-    assert client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"}).status_code == 303
+    added = client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"})
+    assert added.status_code == 303
 
+    assert "tole" in read(client.get(added.location)).one(role="status")["text"]
     assert "Tole ondulée" in (text(client, "fèblan", JOSEPH) or "")
+
+
+def test_words_are_listed_and_removed(town: Town, client: FlaskClient) -> None:
+    """A meaning that finds nothing is said to; every word is shown, and can be removed, twice if need be."""
+    _sign_in(town, client)
+    added = client.post("/desk/synonyms", data={"word": "zouti", "means": "girafe"})
+    assert "girafe" in read(client.get(added.location)).one("span", class_="bad")["text"]
+    client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"})
+    assert "feblan = tole" in client.get("/desk/synonyms").text
+
+    for _ in range(2):
+        assert client.post("/desk/synonyms/remove", data={"word": "zouti"}).location == "/desk/synonyms"
+
+    assert "zouti" not in client.get("/desk/synonyms").text
+    assert "feblan = tole" in client.get("/desk/synonyms").text
 
 
 def test_messages_page_by_page(town: Town, client: FlaskClient) -> None:
@@ -270,6 +287,7 @@ def test_nobody_sees_the_desk(town: Town, client: FlaskClient) -> None:
     """Without signing in, every page of the desk leads to the form, and nothing is done."""
     for path in ("/desk", "/desk/messages"):
         assert client.get(path).location == "/desk/login"
-    for path in ("/desk/synonyms", "/desk/callbacks/x"):
+    assert client.get("/desk/synonyms").location == "/desk/login"
+    for path in ("/desk/synonyms", "/desk/synonyms/remove", "/desk/callbacks/x"):
         assert client.post(path, data={"word": "a", "means": "b"}).location == "/desk/login"
     assert db.value("SELECT COUNT(*) FROM synonym") == 0
