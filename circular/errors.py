@@ -51,6 +51,7 @@ REFUSALS: dict[str, Rule] = {
     "quota_exceeded": Rule(Kind.CONFLICT, "One person has it {quota} minutes a week at most: choose another week."),
     "training_required": Rule(Kind.CONFLICT, "This needs a training: ask the place for it."),
     "too_late": Rule(Kind.CONFLICT, "It is too late to change this yourself: call the place."),
+    "no_such_calendar": Rule(Kind.MISSING, "This calendar is not there any more."),
     "no_such_closure": Rule(Kind.MISSING, "There is no such closure."),
     "needs_approval": Rule(Kind.CONFLICT, "The place has not agreed yet: approve this reservation or cancel it first."),
     "not_a_no_show": Rule(Kind.CONFLICT, "Nobody missed this reservation."),

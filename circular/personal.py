@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from circular import (
     alerts,
+    calendars,
     callbacks,
     catalog,
     clock,
@@ -22,6 +23,7 @@ from circular import (
     places,
     reservations,
     settings,
+    slots,
     unfound,
     waitlist,
 )
@@ -52,6 +54,8 @@ class Holder(Protocol):
 
 
 HOLDERS: dict[str, Holder] = {
+    "trainings": slots,
+    "calendars": calendars,
     "draws": draws,
     "waitlist": waitlist,
     "alerts": alerts,

@@ -412,8 +412,15 @@ def trained(person_id: int, code: str, at: int) -> bool:
     return db.value(query, person_id, code, at) is not None
 
 
-def forget(person_id: int) -> None:
-    """Somebody is erased: their trainings go."""
+def export(person_id: int) -> list[dict[str, Any]]:
+    """The trainings of a person."""
+    return db.dicts(
+        "SELECT code AS training, until AS ends_at, created_at FROM training WHERE person_id = ?", person_id
+    )
+
+
+def erase(person_id: int) -> None:
+    """Forget the trainings of a person."""
     db.run("DELETE FROM training WHERE person_id = ?", person_id)
 
 

@@ -149,6 +149,21 @@ class ReservationIn(Strict):
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
 
 
+class CalendarIn(Strict):
+    """Whose calendar; one's own when neither is given."""
+
+    listing = fields.String()
+    place = fields.String()
+
+
+class CalendarOut(Schema):
+    """A feed; whoever has its address reads it."""
+
+    id = fields.String()
+    kind = fields.String(metadata={"enum": ["listing", "place", "person"]})
+    url = fields.String(metadata={"format": "uri"})
+
+
 class WhyIn(Strict):
     """Why, in a few words."""
 
