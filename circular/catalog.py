@@ -116,7 +116,8 @@ class FreshListing(db.Table):
 # present in milliseconds), so no timer is needed for correctness.
 LIVE = "r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)"
 RESERVED = (
-    f"CAST(COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND {LIVE}), 0) AS BIGINT)"
+    f"CAST(COALESCE((SELECT SUM(r.quantity) FROM reservation r WHERE r.listing_id = l.id AND r.starts_at IS NULL "
+    f"AND {LIVE}), 0) AS BIGINT)"
 )
 FREE = f"(l.quantity - {RESERVED})"
 # What is free goes to those who wait for it (waitlist.py) before anybody else, as far as there is enough for each of them:
@@ -158,6 +159,11 @@ def next_code() -> str:
 def code_in_use(code: str) -> bool:
     query = "SELECT 1 FROM listing WHERE code = ? UNION ALL SELECT 1 FROM project WHERE code = ?"
     return db.value(query, code, code) is not None
+
+
+def code_of(listing_id: int) -> str:
+    """The code of a listing by its id."""
+    return str(db.value("SELECT code FROM listing WHERE id = ?", listing_id))
 
 
 def is_code(text: str) -> bool:

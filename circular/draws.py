@@ -25,7 +25,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, reservations, settings, waitlist
+from circular import catalog, clock, db, notices, people, reservations, settings, slots, waitlist
 from circular.checks import Fields
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -248,14 +248,16 @@ def _planned(listing_id: int) -> dict[str, Any] | None:
 
 
 # --- entering ---------------------------------------------------------------------------------------------------------
-def ask(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
+def ask(
+    actor: Actor, person_id: int, code: str, quantity: object, origin: str, *, slot: slots.Slot | None = None
+) -> dict[str, Any]:
     """Reserve some of a listing or, while its window is open, enter: a reservation, or an entry (it has a `ticket`).
 
     Asking again by the same `origin` returns the first result, or what came of it.
     Raises: Refusal("already_entered" | "above_maximum") and whatever `reservations.reserve` raises.
     """
     try:
-        return reservations.reserve(actor, person_id, code, quantity, origin)
+        return reservations.reserve(actor, person_id, code, quantity, origin, slot=slot)
     except Refusal as refusal:
         if refusal.code != "entries_only":
             raise
@@ -263,7 +265,14 @@ def ask(actor: Actor, person_id: int, code: str, quantity: object, origin: str) 
 
 
 def ask_by_phone(
-    phone: str, code: str, quantity: object, origin: str, *, visitor: str, door: str = "web"
+    phone: str,
+    code: str,
+    quantity: object,
+    origin: str,
+    *,
+    visitor: str,
+    door: str = "web",
+    slot: slots.Slot | None = None,
 ) -> dict[str, Any]:
     """Ask for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
 
@@ -272,7 +281,8 @@ def ask_by_phone(
 
     def act(actor: Actor, person_id: int) -> dict[str, Any]:
         # The same form for another phone, lot or quantity (a shared computer, "back") is another request.
-        return ask(actor, person_id, code, quantity, f"{origin}:{person_id}:{code}:{quantity}")
+        what = f"{person_id}:{code}:{slot.starts_at if slot else quantity}"
+        return ask(actor, person_id, code, quantity, f"{origin}:{what}", slot=slot)
 
     return reservations.by_phone(phone, act, visitor=visitor, door=door)
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, places, projects, reservations
+from circular import catalog, clock, db, notices, people, places, projects, reservations, slots
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 
@@ -358,6 +358,7 @@ def _not_buildable(project: Mapping[str, Any], stock: Stock) -> Refusal:
 
 def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str, slot: object) -> None:
     total = plan.total()
+    chosen = None if slot is None else slots.read(slot)
     shares = [share for share in total.values() if share.lot.kind == "material"]
     booked = [share.lot for share in total.values() if share.lot.kind != "material"]
     if slot is not None and not booked:
@@ -368,9 +369,11 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
         db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
     if slot is not None or not shares:
         for lot in booked:
-            _book(lot)
-    pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in shares}))
+            reservations.check_reservable(catalog.get(lot.code), chosen)
+    pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in total.values()}))
     part = reservations.Part(kit_id, pin)
+    for lot in booked if chosen else ():
+        reservations.reserve(actor, person_id, lot.code, None, f"{origin}#{lot.code}", slot=chosen, part=part)
     for share in shares:
         try:
             reservations.reserve(
@@ -385,11 +388,6 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
             if refusal.code in GONE:
                 raise _Moved from refusal
             raise
-
-
-def _book(lot: Lot) -> None:
-    """A machine is booked with its place, for now by a call. Raises: Refusal("not_reservable" | "hazard")."""
-    reservations.check_reservable(catalog.get(lot.code))
 
 
 def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: str = "web") -> list[dict[str, Any]]:

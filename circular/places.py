@@ -395,6 +395,25 @@ def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterat
         yield day, closing
 
 
+def openings(hours: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """When a place with these hours is open between two moments, in whole openings; `24/7` is cut into local days."""
+    chosen = settings.get()
+    zone, day = zoneinfo.ZoneInfo(chosen.timezone), timedelta(days=1)
+    first = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    known = _expression(hours, chosen.timezone, chosen.country)
+    for opens, closes, state, _comment in known.intervals(first, end.astimezone(zone) + day):
+        if state != opening_hours.State.OPEN:
+            continue
+        since = opens
+        while closes - since > day and since < end:
+            midnight = datetime.combine(since.date() + day, datetime.min.time(), zone)
+            if midnight > start:
+                yield since, midnight
+            since = midnight
+        if closes > start and since < end:
+            yield since, closes
+
+
 def nth_closing(hours: str, start: datetime, days: int) -> datetime:
     """Closing time (UTC) of the `days`-th opening day after the local day of `start`: today never counts, so that
     somebody always has that many whole opening days. Places without hours have DEFAULT_OPENING_HOURS.

@@ -21,7 +21,7 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
 
-from circular import alerts, catalog, draws, errors, gifts, i18n, kits, reservations, settings, waitlist
+from circular import alerts, catalog, draws, errors, gifts, i18n, kits, reservations, settings, slots, waitlist
 from circular.settings import Settings, variable
 from sms.commands import KEYWORDS
 from tests.sms import conversation
@@ -117,10 +117,12 @@ def refusals_of(function: Any) -> set[str]:
 
 # What the SMS door calls, and what the storage may say to anybody.
 MET_BY_SMS = {
-    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(reservations.extend),
+    *refusals_of(reservations.reserve) - {"slot_not_allowed"}, *refusals_of(reservations.cancel),
+    *refusals_of(reservations.extend),
     *refusals_of(waitlist.join), *refusals_of(waitlist.take), *refusals_of(alerts.stop), *refusals_of(catalog.get),
     *refusals_of(kits.reserve) - {"no_such_project", "invalid"},  # by SMS no listing is there, and no slot is given
     *refusals_of(alerts.add) - {"invalid"},  # by SMS an alert is words alone, and never too many
+    *refusals_of(slots.check) - {"too_long", "not_on_grid"},  # by SMS a slot is one of those that are free
     *refusals_of(draws.ask), *refusals_of(draws.leave), *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip
 

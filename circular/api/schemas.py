@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import INCLUDE, RAISE, Schema, fields
 from marshmallow.validate import OneOf
 
-from circular import catalog, draws, places, projects, reservations, search, settings, unfound, waitlist
+from circular import catalog, draws, places, projects, reservations, search, settings, slots, unfound, waitlist
 from circular.text import LONGEST_WORD
 
 
@@ -142,7 +142,84 @@ class ReservationIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
     )
+    slot = fields.Dict(
+        load_default=None, allow_none=True,
+        metadata={"description": "`starts_at` and `ends_at`, for what is no material: from its availability"},
+    )  # fmt: skip
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+
+
+class SlotIn(Strict):
+    """A time, its end exclusive."""
+
+    starts_at = fields.String(required=True, metadata={"format": "date-time"})
+    ends_at = fields.String(required=True, metadata={"format": "date-time"})
+    reason = fields.String(metadata={"maxLength": slots.REASON_LIMIT})
+
+
+class MoveIn(Strict):
+    """Another slot."""
+
+    slot = fields.Dict(required=True, metadata={"description": "`starts_at` and `ends_at`"})
+
+
+class FreeOut(Schema):
+    """A free slot, and how many units of the listing are free in it."""
+
+    starts_at = fields.String(metadata={"format": "date-time"})
+    ends_at = fields.String(metadata={"format": "date-time"})
+    quantity = fields.Float()
+
+
+class FreePage(Schema):
+    """The free slots."""
+
+    items = fields.List(fields.Nested(FreeOut))
+
+
+class AvailabilityQuery(Strict):
+    """Between which moments."""
+
+    since = fields.String(data_key="from", metadata={"format": "date-time"})
+    until = fields.String(data_key="to", metadata={"format": "date-time"})
+
+
+class RulesIn(Strict):
+    """The rules of what is booked for a time; what is absent stays."""
+
+    step_minutes = fields.Integer(metadata={"description": "0: each opening is one slot (the sessions of a workshop)"})
+    longest_minutes = fields.Integer()
+    notice_minutes = fields.Integer()
+    horizon_days = fields.Integer()
+    buffer_minutes = fields.Integer()
+    quota_minutes = fields.Integer(metadata={"description": "Of one person in a week; 0: any"})
+    cancel_minutes = fields.Integer(
+        metadata={"description": "Until when before it begins people move or cancel it themselves"}
+    )
+    training = fields.String()
+    parent = fields.String(metadata={"description": "The code of the room that it stands in: each blocks the other"})
+
+
+class RulesOut(RulesIn):
+    """The rules of a listing."""
+
+
+class BlockOut(Schema):
+    """A closed time."""
+
+    id = fields.String()
+    listing = fields.String()
+    starts_at = fields.String(metadata={"format": "date-time"})
+    ends_at = fields.String(metadata={"format": "date-time"})
+    reason = fields.String()
+
+
+class TrainingIn(Strict):
+    """Who knows how to use what."""
+
+    phone = fields.String(required=True)
+    training = fields.String(required=True)
+    until = fields.String(metadata={"format": "date"})
 
 
 class PickUpIn(Strict):
@@ -173,6 +250,7 @@ class ReservationOut(Schema):
     created_at = _text(format="date-time")
     expires_at = _text(format="date-time")
     ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    slot = fields.Nested(SlotIn, allow_none=True, metadata={"description": "What is booked for a time"})
 
 
 class PlanIn(Strict):

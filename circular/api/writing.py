@@ -98,6 +98,11 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def slot(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A time as the contract has it."""
+    return {"starts_at": at(facts["starts_at"]), "ends_at": at(facts["ends_at"])}
+
+
 def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
     """A reservation as the contract has it; the phone number only for the staff of its place."""
     written = {
@@ -116,6 +121,7 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "created_at": at(facts["created_at"]),
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
+        "slot": None if facts["starts_at"] is None else slot(facts),
     }
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, draws, kits, places, projects, reservations, settings, unfound
+from circular import catalog, clock, db, draws, kits, places, projects, reservations, settings, slots, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -21,6 +21,7 @@ STATIC = pathlib.Path(__file__).parent / "static"
 FILTERS = ("category", "place", "commune", "min_quantity")
 ASKED = ("q", "kind", "condition", *FILTERS)
 TILES = 8
+MOST_SLOTS = 24  # offered on a page
 SELECT_LIMIT = 50  # places offered in the filter's list
 FORM = re.compile(r"[\w-]{16,64}", re.ASCII)
 # Where somebody puts right what a refusal says; what no field can put right is said above the form.
@@ -89,6 +90,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
+        free=[] if facts["kind"] == "material" else slots.next_free(facts["code"], clock.now_ms(), MOST_SLOTS)[1],
         typed=typed,
         said=sentence(refusal) if refusal else "",
         field=field,
@@ -101,11 +103,12 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
     refuse_foreign_form()
-    typed = _typed("quantity", "tel")
+    typed = _typed("quantity", "tel", "slot")
     try:
         made = draws.ask_by_phone(
-            typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or ""
-        )
+            typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or "",
+            slot=_slot(typed["slot"]),
+        )  # fmt: skip
     except Refusal as refusal:
         response = _listing(catalog.get(code), typed, refusal)
         response.headers.update(headers_of(refusal, refusal))
@@ -119,6 +122,12 @@ def reserve(code: str) -> Response:
         place=places.where(made["place"], made["site"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
+
+
+def _slot(text: str) -> slots.Slot | None:
+    """A slot as the form writes it, `start-end` in milliseconds."""
+    found = re.fullmatch(r"(\d{1,15})-(\d{1,15})", text)
+    return slots.Slot(int(found[1]), int(found[2])) if found else None
 
 
 def _typed(*names: str) -> dict[str, str]:
