@@ -92,6 +92,19 @@ class World:
     def ask(self, code: str, quantity: int = 1) -> Send:
         return self.post("/reservations", {"listing": code, "quantity": quantity}, self.resident)
 
+    def machine(self, **rules: Any) -> str:
+        """A machine of La Sphère, open from 9 to 17 but for Sundays; its code."""
+        code = str(self.town.listing(kind="machine", category="machine-bois", quantity=1)["code"])
+        if rules:
+            assert self.send("PUT", f"/listings/{code}/rules", self.staff, json=rules)({}).status_code == 200
+        return code
+
+    def book(self, code: str, hours: float = 2, minutes: int = 60) -> Send:
+        """A slot so many hours after Monday 10:00."""
+        start = MONDAY + timedelta(hours=hours)
+        slot = {"starts_at": start.isoformat(), "ends_at": (start + timedelta(minutes=minutes)).isoformat()}
+        return self.post("/reservations", {"listing": code, "slot": slot}, self.resident)
+
     def upload(self, content: bytes) -> Send:
         return lambda more: self.client.post(
             f"{API}/listings/import", data={"file": (io.BytesIO(content), "x.csv")}, headers={**self.staff, **more}
@@ -320,6 +333,24 @@ def _busy(w: World) -> Send:
     return cut_off
 
 
+def _slot_taken(w: World) -> Send:
+    send = w.book(w.machine())
+    assert send({}).status_code == 201
+    return send
+
+
+def _quota_exceeded(w: World) -> Send:
+    code = w.machine(quota_minutes=60)
+    assert w.book(code)({}).status_code == 201
+    return w.book(code, 4)
+
+
+def _too_late(w: World) -> Send:
+    made = w.book(w.machine(cancel_minutes=600))({})
+    assert made.status_code == 201
+    return w.post(f"/reservations/{made.json['id']}/cancel", None, w.resident)
+
+
 NOBODYS = f"9999{damm.calc_check_digit('9999')}"
 WAYS: dict[str, Callable[[World], Send]] = {
     "no_such_listing": lambda w: w.get(f"/listings/{NOBODYS}"),
@@ -350,6 +381,18 @@ WAYS: dict[str, Callable[[World], Send]] = {
     "window_open": _window_open,
     "already_entered": _already_entered,
     "above_maximum": lambda w: w.ask(w.window(max_per_person=1), 2),
+    "slot_not_allowed": lambda w: w.book(w.town.listing()["code"]),
+    "slot_taken": _slot_taken,
+    "outside_hours": lambda w: w.book(w.machine(), 10),
+    "not_on_grid": lambda w: w.book(w.machine(), 2.25),
+    "slot_in_past": lambda w: w.book(w.machine(), -1),
+    "too_soon": lambda w: w.book(w.machine(notice_minutes=600)),
+    "too_far": lambda w: w.book(w.machine(horizon_days=1), 48),
+    "too_long": lambda w: w.book(w.machine(longest_minutes=60), 2, 120),
+    "quota_exceeded": _quota_exceeded,
+    "training_required": lambda w: w.book(w.machine(training="scie")),
+    "too_late": _too_late,
+    "no_such_block": lambda w: w.send("DELETE", f"/listings/{w.machine()}/blocks/nothing", w.staff),
     "no_such_draw": lambda w: w.get("/draws/nothing"),
     "no_such_entry": lambda w: w.get("/entries/nothing", w.resident),
     "no_such_callback": lambda w: w.post("/callbacks/nothing/done", None, w.staff),
