@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -154,6 +154,13 @@ def find_places(after: int = 0, limit: int = 50) -> list[dict[str, Any]]:
     """Places by age, from the one after id `after`."""
     query = f"SELECT {PLACE_COLUMNS} {PLACE_FROM} WHERE p.id > ? ORDER BY p.id LIMIT ?"
     return [_place(place) for place in db.dicts(query, after, limit)]
+
+
+def names_of(table: str, codes: Collection[str]) -> dict[str, str]:
+    """Names of places or of communes by their codes; `table` is "place" or "commune"."""
+    key = {"place": "code", "commune": "insee"}[table]
+    query = f"SELECT {key}, name FROM {table} WHERE {key} IN ({', '.join('?' * len(codes))})"
+    return dict(db.rows(query, *codes)) if codes else {}
 
 
 def _place(found: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import INCLUDE, RAISE, Schema, fields
 from marshmallow.validate import OneOf
 
-from circular import catalog, draws, places, projects, reservations, search, settings, slots, unfound, waitlist
+from circular import catalog, draws, facets, places, projects, reservations, search, settings, slots, unfound, waitlist
 from circular.text import LONGEST_WORD
 
 
@@ -649,6 +649,19 @@ class Correction(Schema):
     used = fields.String()
 
 
+class FacetCount(Schema):
+    """How many of what is found have a value."""
+
+    value = _text(
+        "What to ask for: `?kind=value`, `?category=value`…; price: `free=true` or `free=false`; available: `available=true`"
+    )
+    name = _text("Of a place or commune")
+    count = fields.Integer(metadata={"maximum": facets.MOST})
+    more = fields.Boolean(
+        metadata={"description": "There may be more: beyond 2,000 listings found, the newest are counted"}
+    )
+
+
 class ListingPage(Schema):
     """Listings, and what the search made of the words where there is something to say."""
 
@@ -661,6 +674,10 @@ class ListingPage(Schema):
         metadata={"description": "What had to be left out of `q` so that something is found"},
     )
     nearest = fields.List(fields.Nested(ListingOut), metadata={"description": "What may do, when nothing is found"})
+    facets = fields.Nested(
+        Schema.from_dict({name: fields.List(fields.Nested(FacetCount)) for name in facets.FACETS}, name="Facets"),
+        metadata={"description": "With `facets=true`: what all that is found can be narrowed to"},
+    )
 
 
 class PagingQuery(Strict):
@@ -682,7 +699,11 @@ class ListingQuery(PagingQuery):
     radius_km = _text(type="number", default=10)
     condition = _choice(catalog.CONDITIONS)
     min_quantity = _text(type="number")
+    price_max_cents = _text("Of one unit", type="integer")
+    free = _text("true: what costs nothing; false: what costs something", type="boolean")
+    available = _text("true: what can be reserved now", type="boolean")
     available_on = _text(format="date")
+    facets = _text("true: count what the list can be narrowed to", type="boolean")
     lang = fields.String(metadata={"enum": list(settings.LANGUAGES), "description": "Language of the answer's texts"})
 
 

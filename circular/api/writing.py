@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-from circular import alerts, catalog, clock, db
+from circular import alerts, catalog, clock, db, facets
 from circular.checks import read_number
 from circular.people import Actor
 
@@ -45,6 +45,17 @@ def found(page: catalog.Page) -> dict[str, Any]:
         "nearest": [listing(facts) for facts in page.nearest],
     }
     return {name: value for name, value in said.items() if value}
+
+
+def counted(found: Mapping[str, list[facets.Count]]) -> dict[str, Any]:
+    """What a list can be narrowed to."""
+    return {
+        name: [
+            {"value": one.value, **({"name": one.name} if one.name else {}), "count": one.number, "more": one.more}
+            for one in counts
+        ]
+        for name, counts in found.items()
+    }
 
 
 def keyset(found: list[dict[str, Any]], limit: int, write: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:

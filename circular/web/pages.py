@@ -11,15 +11,16 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, draws, kits, places, projects, reservations, settings, slots, unfound
+from circular import catalog, clock, db, draws, facets, kits, places, projects, reservations, settings, slots, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
+from circular.web import narrowing
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 STATIC = pathlib.Path(__file__).parent / "static"
-FILTERS = ("category", "place", "commune", "min_quantity")
-ASKED = ("q", "kind", "condition", *FILTERS)
+FILTERS = ("category", "place", "commune", "min_quantity", "available_on")  # fields of the form
+ASKED = ("q", *narrowing.ASKED)
 TILES = 8
 MOST_SLOTS = 24  # offered on a page
 SELECT_LIMIT = 50  # places offered in the filter's list
@@ -40,10 +41,11 @@ def home() -> Response:
     asked = {name: request.args[name].strip() for name in ASKED if request.args.get(name, "").strip()}
     cursor = request.args.get("cursor", "")
     errors: dict[str, list[str]] = {}
-    found, total = None, ""
+    found, total, counted = None, "", {}
     try:
         query = catalog.query({**asked, "cursor": cursor})
         found = catalog.find(query)
+        counted = facets.count(query, found) if asked else {}
         total = "" if cursor else catalog.count(query, found)
         if not found.items and set(asked) == {"q"}:
             unfound.note_apart(asked["q"], "web")
@@ -51,7 +53,8 @@ def home() -> Response:
         if refusal.code != "invalid":
             raise
         errors = field_sentences(refusal.facts["errors"])
-    categories = catalog.categories()
+    categories, town = catalog.categories(), places.find_places(limit=SELECT_LIMIT)
+    named = {category["code"]: category for category in categories}
     return page(
         "home.html",
         422 if errors else 200,
@@ -65,8 +68,11 @@ def home() -> Response:
         categories=[category for category in categories if category["parent"] is None],
         tiles=TILES,
         now=db.to_ms(clock.now()),
-        chosen=next((category for category in categories if category["code"] == asked.get("category")), None),
-        places=places.find_places(limit=SELECT_LIMIT),
+        chosen=named.get(asked.get("category", "")),
+        places=town,
+        hidden={name: value for name, value in asked.items() if name not in ("q", *FILTERS)},
+        facets=narrowing.offered(asked, counted, named),
+        narrowed=narrowing.chosen(asked, named, town),
     )
 
 
