@@ -309,6 +309,7 @@ def reserve(
         # A lot not taken down yet is held from that day on.
         start = db.from_ms(max(now, listing["available_from"] or 0))
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
+        settle(listing["id"])
         made = _write(actor, _Asked(person_id, listing, wanted, origin, part), expires_at)
         _changed(listing["id"], made)
         return made
@@ -810,28 +811,14 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     return get(actor, found["reference"])
 
 
+LAPSED = "SELECT id, person_id, listing_id, kit_id, starts_at FROM reservation WHERE state = 'held' AND expires_at <= ?"
+
+
 def expire(limit: int = 500) -> int:
     """Note the holds that have lapsed and tell their people; how many. They had stopped counting by themselves."""
     with db.transaction():
-        now = _now()
-        lapsed = db.rows(
-            "SELECT id, person_id, listing_id, kit_id, starts_at FROM reservation WHERE state = 'held' AND expires_at <= ? "
-            "ORDER BY expires_at LIMIT ?" + db.skip_locked(),
-            now,
-            limit,
-        )
-        system = Actor(None, "system", "cli")
-        told: set[int] = set()
-        for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
-            if starts_at is not None:  # its time is over: nobody need be told
-                _end(system, {"id": reservation_id}, "given_back", "expire")
-                continue
-            title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-            if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
-                if kit_id is not None:  # one text for all of it
-                    told.add(kit_id)
-                    title, code = _kit(kit_id)
-                notices.tell(person_id, "expired", title=title, code=code)
+        lapsed = db.rows(f"{LAPSED} ORDER BY expires_at LIMIT ?{db.skip_locked()}", _now(), limit)
+        _lapse(lapsed)
         return len(lapsed)
 
 
@@ -839,6 +826,28 @@ def codes_elsewhere(person_id: int, place_id: int | None) -> set[str]:
     """The pickup codes of a person that are other places' alone."""
     found = db.rows("SELECT pickup_code, place_id FROM reservation WHERE person_id = ?", person_id)
     return {code for code, place in found if place != place_id} - {code for code, place in found if place == place_id}
+
+
+def settle(listing_id: int) -> None:
+    """Note the lapsed holds of a listing before what they kept is promised to somebody else: should the clock be set back,
+    none of them comes to life again. Called with the listing's lock.
+    """
+    _lapse(db.rows(f"{LAPSED} AND listing_id = ?", _now(), listing_id))
+
+
+def _lapse(lapsed: Iterable[tuple[Any, ...]]) -> None:
+    system = Actor(None, "system", "cli")
+    told: set[int] = set()
+    for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
+        if starts_at is not None:  # its time is over: nobody need be told
+            _end(system, {"id": reservation_id}, "given_back", "expire")
+            continue
+        title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
+        if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
+            if kit_id is not None:  # one text for all of it
+                told.add(kit_id)
+                title, code = _kit(kit_id)
+            notices.tell(person_id, "expired", title=title, code=code)
 
 
 def unlink(days: int, limit: int = 500) -> int:
@@ -905,6 +914,7 @@ def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision
         catalog.lock(code)
         before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
         found = catalog.revise(actor, code, changes, revision)
+        settle(found["id"])
         tell_moved(follow_day(actor, found, before))
         if catalog.blocking_hazard(found["hazards"]):
             _end_holds(actor, found)

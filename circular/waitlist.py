@@ -323,6 +323,7 @@ def _serve(listing_id: int, code: str) -> None:
         if opted_out_at is not None:  # STOP: no offer can reach them
             _end(waiting_id, "left")
             continue
+        reservations.settle(listing_id)
         chosen, now = settings.get(), clock.now()
         expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
         db.run(

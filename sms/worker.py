@@ -28,6 +28,8 @@ from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
+JUMP = 300.0  # seconds by which the clock on the wall may leave the steady one between two rounds
+SETTLING = 600.0  # seconds after such a jump in which nothing lapses nor is forgotten: a slip is put right by then
 COLLECT = 1.0  # seconds between looks at gateways that do not knock
 FORGETTING = 3600.0  # seconds between looks for what was kept for its time
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
@@ -46,6 +48,8 @@ class Worker:
         self._forgetting_at = 0.0
         self._name_checked_at = 0.0
         self._collected_at = 0.0
+        self._ahead = time.time() - time.monotonic()
+        self._settled_at = 0.0
         self._out_of_reach: set[str] = set()
         self._gateways = [gateways.build(settings.get(), name) for name in ways.order()]
         first, *others = self._gateways
@@ -88,6 +92,8 @@ class Worker:
     def step(self) -> int:
         """One round; how much there was to do."""
         done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick() + self._collect()
+        if self._clock_has_jumped():
+            return done
         if time.monotonic() >= self._chores_at:
             self._chores_at = time.monotonic() + CHORES
             done += chores(self._lock.name)
@@ -96,6 +102,17 @@ class Worker:
             self._forgetting_at = 0.0 if forgotten else time.monotonic() + FORGETTING  # in batches, work in between
             done += forgotten
         return done
+
+    def _clock_has_jumped(self) -> bool:
+        """True for a while after the clock on the wall was set by more than JUMP: what lapses by a wrong clock is lost for
+        good, what lapses some minutes late is not.
+        """
+        ahead = time.time() - time.monotonic()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if abs(jump) > JUMP:
+            log.error("the clock jumped by %.0f seconds: nothing lapses for %.0f seconds", jump, SETTLING)
+            self._settled_at = time.monotonic() + SETTLING
+        return time.monotonic() < self._settled_at
 
     def _collect(self) -> int:
         """Fetch what waits at gateways that do not knock; how much it was."""
