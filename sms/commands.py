@@ -23,6 +23,11 @@ from circular.settings import LANGUAGES
 from sms import languages, lexicon
 from sms.reading import AROUND, Line, as_written, read
 
+INTENTS = (
+    "search", "more", "details", "reserve", "mine", "cancel", "extend", "waitlist", "projects", "machines", "alert",
+    "alert_stop", "give", "language", "help", "hours", "human", "phone", "data", "erase", "stop", "start", "yes", "no",
+    "unknown",
+)  # fmt: skip
 CONTEXTS = ("none", "after_list", "has_reservation", "after_question_yes_no", "language_menu")
 _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8"))
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]

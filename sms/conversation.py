@@ -27,6 +27,7 @@ from sms.commands import Command
 State: TypeAlias = dict[str, Any]
 LINES = 3  # of a list: what one segment can hold
 MISSED = 2  # messages not understood before a human is offered (contract)
+LONGEST_CODE = 8  # digits of a number that are said back
 LASTING = ("missed", "words")  # what outlives the list that is open
 
 
@@ -179,6 +180,8 @@ def _argument(state: State, args: dict[str, Any], name: str) -> str | None:
 
 def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     facts: dict[str, Any] = {"code": args.get("code", ""), "pin": args.get("pickup_code", ""), **refusal.facts}
+    if len(str(facts["code"])) > LONGEST_CODE:
+        facts["code"] = f"{str(facts['code'])[:LONGEST_CODE]}..."
     unit = str(facts.pop("unit", "piece"))
     for name in ("available", "minimum", "maximum", "step", "reserved"):
         if name in facts:
@@ -332,6 +335,8 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
     code = _argument(state, args, "code")
     if code is None and not {"code", "choice"} & set(args) and state.get("code"):
         code = state["code"]  # R alone, just after one listing was shown
+    if code is None and args.get("choice") == 1 and not state.get("choices"):
+        code = state.get("code")  # R1: there is one thing to see
     if code is None:
         return _simply("reserve_what")
     try:
@@ -564,7 +569,7 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
         key = f"{verb}_none" if words else "no_more"
         return Said(Screen(key, {"words": words.upper()}), opened(state))
     if verb == "projects" and words and len(found["items"]) == 1 and not args.get("cursor"):
-        return (yield from _details(state, {"code": found["items"][0]["code"]}))
+        return (yield from _details(opened(state), {"code": found["items"][0]["code"]}))
     rows = tuple(
         Row(
             {

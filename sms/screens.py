@@ -82,7 +82,7 @@ def as_ussd(screen: Screen, state: State, language: str, page: int = 0) -> UssdS
         return UssdShown(_body(screen, language, USSD_SCREEN), [], True, False)
     if more or (screen.rows and state.get("more")):
         numbered.append(f"98 {replies.render('ussd_more', language)}")
-    if screen.key != "menu":
+    if screen.key != "menu" or page:
         numbered.append(f"0 {replies.render('ussd_back', language)}")
     tail = "".join(f"\n{line}" for line in numbered)
     if not choices and replies.length(_body(screen, language, USSD_SCREEN) + tail) > USSD_SCREEN:
