@@ -21,11 +21,7 @@ from circular import settings
 from circular.i18n import DOMAINS, LANGUAGES, STAND_INS
 from circular.text import fold
 from sms import conversation, lexicon
-<<<<<<< HEAD
-from sms.commands import CONTEXTS, INDEX, KEYWORDS, UNVERIFIED, Command, parse, plain
-=======
-from sms.commands import CONTEXTS, INDEX, INTENTS, KEYWORDS, UNVERIFIED, Command, parse
->>>>>>> cures1
+from sms.commands import CONTEXTS, INDEX, INTENTS, KEYWORDS, UNVERIFIED, Command, parse, plain
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"  # real people's messages, where this machine has them
 FLOOR = 0.95  # of messages whose intent is right
