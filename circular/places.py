@@ -50,6 +50,7 @@ class Place(db.Table):
     latitude = FloatField(null=True)
     longitude = FloatField(null=True)
     opening_hours = TextField(default="")
+    closed = TextField(default="")  # rules of its closed days, to follow its hours
     services = TextField(default="[]")
     phone = TextField(default="")
     website = TextField(default="")
