@@ -175,6 +175,7 @@ FIELD_ERRORS: dict[str, str] = {
     "not_a_date": "A date is needed, such as 2026-11-27.",
     "end_before_start": "The end comes before the start.",
     "too_far": "At most {days} days from now.",
+    "day_over": "This day is over.",
     "latitude": "From -90 to 90.",
     "longitude": "From -180 to 180.",
     "near": "Latitude and longitude with a comma between, such as 14.61,-61.00.",

@@ -198,7 +198,8 @@ _OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
 
 def hours(opening_hours: str, language: str) -> str:
     """OpenStreetMap's opening hours as people write them: `Mo-Sa 09:00-17:00; PH off` -> `lun-sam 9h-17h`."""
-    rules = [rule.strip() for rule in opening_hours.split(";")]
+    every_week = opening_hours.partition(";;")[0]  # places.SINGLE_DAYS
+    rules = [rule.strip() for rule in every_week.split(";")]
     said = "; ".join(rule for rule in rules if rule and not rule.endswith(("off", "closed")))
     said = _OSM_DAY.sub(lambda found: DAYS[language][_OSM_DAYS.index(found[1])], said)
     return _OSM_TIME.sub(lambda found: wall_time(int(found[1]), int(found[2]), language), said)

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import zoneinfo
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -364,8 +364,13 @@ def where(place: str, site: str | None) -> dict[str, Any]:
 
 
 # --- closed days ------------------------------------------------------------------------------------------------------
+TIMES = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d(,([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d)*")
+SINGLE_DAYS = ";;"  # what follows it in a place's hours are its closures and other exceptions, day by day
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
 class Closure(db.Table):
-    """Days on which a place is closed, ISO, both included. In words of OpenStreetMap they follow the place's hours."""
+    """Days on which a place is closed, or open at other `hours`: ISO, both included."""
 
     id = BigAutoField()
     reference = TextField(unique=True)
@@ -373,22 +378,39 @@ class Closure(db.Table):
     first_day = TextField()
     last_day = TextField()
     reason = TextField()
+    hours = TextField(default="")  # as OpenStreetMap writes times, `09:00-12:00`; empty: closed
     created_at = db.UtcDateTimeField()
 
 
 def closures(code: str) -> list[dict[str, Any]]:
     """The closed days of a place that are not over. Raises: Refusal("no_such_place")."""
-    place = get_place(code)
-    today = clock.local(clock.now(), settings.get().timezone).date().isoformat()
+    return db.dicts(
+        "SELECT reference, first_day, last_day, reason, hours FROM closure WHERE place_id = ? AND last_day >= ? "
+        "ORDER BY first_day, id",
+        get_place(code)["id"], _today(),
+    )  # fmt: skip
+
+
+def closed_on(places: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The closures of some places that are not over, by the place's code."""
+    codes = {place["id"]: place["code"] for place in places}
     query = (
-        "SELECT reference, first_day, last_day, reason FROM closure WHERE place_id = ? AND last_day >= ? "
-        "ORDER BY first_day"
+        f"SELECT place_id, first_day, last_day, reason, hours FROM closure WHERE place_id IN ({_marks(codes)}) "
+        "AND last_day >= ? ORDER BY first_day, id"
     )
-    return db.dicts(query, place["id"], today)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for one in db.dicts(query, *codes, _today()) if codes else []:
+        found.setdefault(codes[one["place_id"]], []).append(one)
+    return found
+
+
+def _marks(values: Collection[object]) -> str:
+    return ", ".join("?" * len(values))
 
 
 def close(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Close a place from a day to another, by its staff. Holds that end then are the affair of `reservations.close_place`.
+    """Close a place from a day to another, by its staff, or open it at other hours. What that means for holds and slots
+    is the affair of `reservations.close_place`. Inside a transaction.
 
     Raises: Refusal("no_such_place" | "wrong_role" | "not_your_place" | "invalid").
     """
@@ -396,24 +418,38 @@ def close(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
     actor.require_place(place["id"], code)
     fields = Fields(values)
     for name in ("from", "to"):
-        fields.text(name, 10, required=True)
-        if name in fields.clean and not _is_day(fields.clean[name]):
-            fields.errors.add(name, "not_a_date")
+        fields.raw(name, required=True)
+        fields.day(name)
     fields.text("reason", 120)
-    if not fields.errors and fields.clean["to"] < fields.clean["from"]:
-        fields.errors.add("to", "not_a_date")
-    clean = {"reason": "", **fields.done()}
-    reference = secrets.token_hex(8)
+    fields.text("hours", 60)
+    clean = {"reason": "", "hours": "", **fields.clean}
+    if clean["hours"] and not TIMES.fullmatch(clean["hours"]):
+        fields.errors.add("hours", "opening_hours")
+    if clean.get("from") and clean.get("to"):
+        first, last = date.fromisoformat(clean["from"]), date.fromisoformat(clean["to"])
+        if last < first:
+            fields.errors.add("to", "end_before_start")
+        elif last.isoformat() < _today():
+            fields.errors.add("to", "day_over")
+        elif last - first > LONGEST_CLOSURE:
+            fields.errors.add("to", "too_far", days=LONGEST_CLOSURE.days)
+    fields.done()
+    made = {"reference": secrets.token_hex(8), "first_day": clean["from"], "last_day": clean["to"],
+            "reason": clean["reason"], "hours": clean["hours"]}  # fmt: skip
     db.run(
-        "INSERT INTO closure (reference, place_id, first_day, last_day, reason, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-        reference, place["id"], clean["from"], clean["to"], clean["reason"], clock.now_ms(),
+        "INSERT INTO closure (reference, first_day, last_day, reason, hours, place_id, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        *made.values(), place["id"], clock.now_ms(),
     )  # fmt: skip
     _write_closed(place["id"])
-    return {"reference": reference, "first_day": clean["from"], "last_day": clean["to"], "reason": clean["reason"]}
+    return made
+
+
+LONGEST_CLOSURE = timedelta(days=366)  # a place that closes for longer has no hours any more
 
 
 def reopen(actor: Actor, code: str, reference: str) -> None:
-    """A closure ends. Raises: as `close`, and Refusal("no_such_closure")."""
+    """A closure ends; whoever was given more time keeps it. Raises: as `close`, and Refusal("no_such_closure")."""
     with db.transaction():
         place = get_place(code)
         actor.require_place(place["id"], code)
@@ -422,26 +458,34 @@ def reopen(actor: Actor, code: str, reference: str) -> None:
         _write_closed(place["id"])
 
 
-def _is_day(text: str) -> bool:
-    try:
-        return date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+def _today() -> str:
+    return clock.local(clock.now(), settings.get().timezone).date().isoformat()
 
 
 def _write_closed(place_id: int) -> None:
     """The closed days as rules of OpenStreetMap: a later rule wins over the hours before it."""
-    days = db.rows("SELECT first_day, last_day FROM closure WHERE place_id = ? ORDER BY first_day", place_id)
-    rules = "".join(f"; {_osm_day(first)}-{_osm_day(last)} off" for first, last in days)
-    db.run("UPDATE place SET closed = ? WHERE id = ?", rules, place_id)
+    days = db.rows(
+        "SELECT first_day, last_day, hours FROM closure WHERE place_id = ? AND last_day >= ? ORDER BY first_day, id",
+        place_id, _today(),
+    )  # fmt: skip
+    rules = "; ".join(f"{_osm_days(first, last)} {hours or 'off'}" for first, last, hours in days)
+    db.run("UPDATE place SET closed = ? WHERE id = ?", f"{SINGLE_DAYS} {rules}" if rules else "", place_id)
 
 
-def _osm_day(day: str) -> str:
-    moment = date.fromisoformat(day)
-    return f"{moment.year} {_MONTHS[moment.month - 1]} {moment.day:02}"
+def _osm_days(first: str, last: str) -> str:
+    days = [date.fromisoformat(day) for day in dict.fromkeys((first, last))]
+    return "-".join(f"{day.year} {_MONTHS[day.month - 1]} {day.day:02}" for day in days)
 
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+def usual(hours: str) -> str:
+    """A place's hours of every week, without its single days."""
+    return hours.partition(SINGLE_DAYS)[0]
+
+
+def own_hours(listing: Mapping[str, Any]) -> str:
+    """When a listing can be used: at hours of its own, if it has some, but never on a day on which its place is closed."""
+    own, place = listing["opening_hours"], str(listing["place_hours"])
+    return f"{own}{place[len(usual(place)) :]}" if own else place
 
 
 def slug(name: str) -> str:
@@ -450,10 +494,32 @@ def slug(name: str) -> str:
 
 
 # --- opening hours ----------------------------------------------------------------------------------------------------
+# Public holidays of one territory alone: the abolition of slavery (Code du travail, L3422-2). opening-hours-py 2.1 knows
+# France's eleven and no MQ, GP, GF or RE; and `PH` in hours means these as well.
+ABOLITION = {"America/Martinique": "May 22", "America/Guadeloupe": "May 27", "America/Cayenne": "Jun 10",
+             "Indian/Reunion": "Dec 20", "Indian/Mayotte": "Apr 27"}  # fmt: skip
+
+
 @functools.lru_cache(maxsize=256)
 def _expression(hours: str, timezone: str, country: str) -> opening_hours.OpeningHours:
-    hours = settings.get().default_opening_hours + hours if not hours or hours.startswith(";") else hours
-    return opening_hours.OpeningHours(hours, timezone=zoneinfo.ZoneInfo(timezone), country=_with_holidays(country))
+    """Hours that can be asked. Public holidays are closed unless the hours speak of them, or mean every day (`24/7`)."""
+    usually, _, single = hours.partition(SINGLE_DAYS)
+    rules = [usually]
+    local = ABOLITION.get(timezone) if country == "FR" else None
+    if "PH" not in usually and "24/7" not in usually:
+        rules.append("PH off")
+        rules += [f"{local} off"] if local else []
+    elif local:
+        rules += [f"{local}{times}" for times in re.findall(r"(?:^|;)\s*(?:\w\w,)*PH(?:,\w\w)*( [^;|]+)", usually)]
+    rules += [single] if single else []
+    text = "; ".join(rules)
+    return opening_hours.OpeningHours(text, timezone=zoneinfo.ZoneInfo(timezone), country=_with_holidays(country))
+
+
+def _or_default(hours: str) -> str:
+    """Hours, DEFAULT_OPENING_HOURS where there are none but on single days."""
+    usually, mark, single = hours.partition(SINGLE_DAYS)
+    return f"{usually.strip() or settings.get().default_opening_hours}{mark}{single}"
 
 
 @functools.cache
@@ -473,19 +539,17 @@ def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterat
     day: date | None = None
     closing = start
     horizon = start + timedelta(days=366)
-    for opens, closes, state, _comment in _expression(hours, timezone, country).intervals(start, horizon):
+    for opens, closes, state, _comment in _expression(_or_default(hours), timezone, country).intervals(start, horizon):
         if state != opening_hours.State.OPEN:
             continue
-        if closes - opens > timedelta(days=2):  # "24/7" is one interval without end: cut it into days
-            first = opens.date()
-            yield from (
-                (
-                    first + timedelta(days=n),
-                    datetime.combine(first + timedelta(days=n), datetime.max.time(), opens.tzinfo),
-                )
-                for n in range(366)
-            )
-            return
+        if closes - opens > timedelta(days=1):  # "24/7": cut it into days
+            if day is not None and day != opens.date():
+                yield day, closing
+            day, closing = opens.date(), opens
+            while (midnight := datetime.combine(day + timedelta(days=1), datetime.min.time(), opens.tzinfo)) < closes:
+                yield day, midnight - timedelta.resolution
+                day, closing = midnight.date(), closes
+            continue
         if day is not None and opens.date() != day:
             yield day, closing
         day, closing = opens.date(), closes
@@ -498,7 +562,7 @@ def openings(hours: str, start: datetime, end: datetime) -> Iterator[tuple[datet
     chosen = settings.get()
     zone, day = zoneinfo.ZoneInfo(chosen.timezone), timedelta(days=1)
     first = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
-    known = _expression(hours, chosen.timezone, chosen.country)
+    known = _expression(_or_default(hours), chosen.timezone, chosen.country)
     for opens, closes, state, _comment in known.intervals(first, end.astimezone(zone) + day):
         if state != opening_hours.State.OPEN:
             continue
@@ -518,7 +582,7 @@ def nth_closing(hours: str, start: datetime, days: int) -> datetime:
     """
     chosen = settings.get()
     day = clock.local(start, chosen.timezone).date()
-    return _nth_closing(hours or chosen.default_opening_hours, day, days, chosen.timezone, chosen.country)
+    return _nth_closing(_or_default(hours), day, days, chosen.timezone, chosen.country)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -220,7 +220,7 @@ def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buff
 # --- opening ----------------------------------------------------------------------------------------------------------
 def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot]:
     """When a listing can be used between two moments, whole openings (the first may have begun before)."""
-    hours = listing["opening_hours"] or listing["place_hours"]
+    hours = places.own_hours(listing)
     for opens, closes in places.openings(hours, db.from_ms(start), db.from_ms(end)):
         yield Slot(db.to_ms(opens), db.to_ms(closes))
 
@@ -299,7 +299,7 @@ def check(
     opening = next((one for one in _openings(listing, slot.starts_at, slot.ends_at)
                     if one.starts_at <= slot.starts_at and slot.ends_at <= one.ends_at), None)  # fmt: skip
     if opening is None:
-        raise Refusal("outside_hours", hours=listing["opening_hours"] or listing["place_hours"], **facts)
+        raise Refusal("outside_hours", hours=places.usual(places.own_hours(listing)), **facts)
     step = chosen.step_minutes * MINUTE
     if slot != opening if not step else any((moment - opening.starts_at) % step for moment in slot):
         raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)

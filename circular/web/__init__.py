@@ -10,7 +10,7 @@ from flask import Flask, Response, redirect, request
 
 from circular import i18n, rendering, settings
 from circular.http import headers_of, refusal_of, sentence, status_of
-from circular.web import desk, health, pages
+from circular.web import counter, desk, health, pages
 
 LANGUAGE_KEPT = 365 * 86_400  # seconds
 POLICY = (
@@ -36,6 +36,7 @@ def init_app(app: Flask) -> None:
     app.after_request(_finish)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(desk.blueprint)
+    app.register_blueprint(counter.blueprint)
     app.register_blueprint(health.blueprint)
 
 
