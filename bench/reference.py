@@ -29,7 +29,8 @@ SAME = """SELECT l.code, l.kind, l.title, l.description, l.category, l.condition
     AND r.state IN ('held', 'prepared') AND (r.state = 'prepared' OR r.expires_at > ?)), 0),
   p.code, s.code, COALESCE(l.latitude, s.latitude, p.latitude), COALESCE(l.longitude, s.longitude, p.longitude),
   l.price_cents, l.currency, l.hazards, l.dimensions, l.mass_g, l.available_from, l.available_until, l.opening_hours,
-  l.min_quantity, l.step_quantity, l.lang, l.status, l.external_id, l.created_at, l.updated_at FROM """
+  l.min_quantity, l.step_quantity, l.allocation, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.lang,
+  l.status, l.external_id, l.created_at, l.updated_at FROM """
 JOINS = " JOIN place p ON p.id = l.place_id LEFT JOIN site s ON s.id = l.site_id WHERE "
 FOUND = "listing_search f CROSS JOIN listing l ON l.id = f.rowid"
 NEWEST = "f.listing_search MATCH ? AND l.status = 'published' ORDER BY f.rowid DESC LIMIT 20"
@@ -65,7 +66,8 @@ def written(row: tuple[Any, ...]) -> dict[str, object]:
     """A row of `SAME` as the API's contract has it."""
     (code, kind, title, description, category, condition, quantity, unit, available, place, site, latitude, longitude,
      price_cents, currency, hazards, dimensions, mass_g, available_from, available_until, opening_hours, min_quantity,
-     step_quantity, lang, status, external_id, created_at, updated_at) = row  # fmt: skip
+     step_quantity, allocation, builder_min, share, share_until, lang, status, external_id, created_at,
+     updated_at) = row  # fmt: skip
     factor = factors.get(category)
     co2e = None if mass_g is None or factor is None else round(mass_g / 1000 * quantity / 1000 * factor, 1)
     return {
@@ -76,6 +78,8 @@ def written(row: tuple[Any, ...]) -> dict[str, object]:
         "mass_kg": None if mass_g is None else number(mass_g), "co2e_kg": co2e,
         "available_from": moment(available_from), "available_until": moment(available_until),
         "opening_hours": opening_hours, "min_quantity": number(min_quantity), "step_quantity": number(step_quantity),
+        "allocation": allocation, "builder_min_quantity": builder_min and number(builder_min), "resident_share": share,
+        "resident_share_until": moment(share_until),
         "lang": lang, "status": status, "external_id": external_id, "created_at": moment(created_at),
         "updated_at": moment(updated_at),
     }  # fmt: skip

@@ -20,6 +20,7 @@ from circular.text import clean
 MILLI = 1000
 MOST_MILLI = 10**12  # a thousand million units: above it a number is a slip, and sums stay far from 2^63
 MISSING = object()
+YES, NO = ("true", "1", "yes"), ("false", "0", "no")
 LAST_YEAR = 2200  # later is a slip, and dates are added to: hours of opening end in the year 9999
 
 
@@ -88,6 +89,17 @@ class Fields:
             self.errors.add(name, "whole_number")
         else:
             self.clean[name] = int(number)
+
+    def flag(self, name: str) -> None:
+        """`true` or `false`, also as 1 or 0, yes or no."""
+        value = self.raw(name)
+        if value is MISSING:
+            return
+        said = str(value).lower()
+        if said in YES or said in NO:
+            self.clean[name] = said in YES
+        else:
+            self.errors.add(name, "unknown_choice", choices="true, false")
 
     def milli(self, name: str, *, whole: bool, required: bool = False, default: int | None = None) -> None:
         """A quantity above zero with three decimals at most (none when `whole`), kept in thousandths."""

@@ -76,6 +76,10 @@ def _database() -> list[Finding]:
             found.append(Finding("wrong", "storage", f"{free // 2**20} MB left: free some space"))
     if not search.installed():
         found.append(Finding("wrong", "search", "the index is missing: run `flask migrate`"))
+    if not db.value("SELECT 1 FROM concept LIMIT 1"):
+        found.append(Finding("wrong", "search", "the vocabulary is missing: run `flask migrate`"))
+    if db.counters().get(search.REINDEX):
+        found.append(Finding("mind", "search", "listings are being indexed anew, by the server or `flask sms deliver`"))
     if not db.value("SELECT 1 FROM place LIMIT 1"):
         found.append(Finding("mind", "places", "none yet: run `flask seed` or `flask import places FILE`"))
     return found

@@ -39,7 +39,19 @@ REFUSALS: dict[str, Rule] = {
     "no_such_listing": Rule(Kind.MISSING, "There is no listing {code}. Check the number."),
     "bad_code": Rule(Kind.MISSING, "{code} is not a listing number: one digit is wrong. Check the number."),
     "sold_out": Rule(Kind.CONFLICT, "Only {available} left. Ask for less, or choose another listing."),
-    "not_reservable": Rule(Kind.CONFLICT, "This listing cannot be reserved here: contact the place."),
+    "not_reservable": Rule(Kind.CONFLICT, "This is booked for a time: give a slot of its availability."),
+    "slot_not_allowed": Rule(Kind.CONFLICT, "This is no machine, tool, room or workshop: it has no slots."),
+    "slot_taken": Rule(Kind.CONFLICT, "This time is taken: choose one of the next free ones."),
+    "outside_hours": Rule(Kind.CONFLICT, "It cannot be used then: choose a time within its opening hours."),
+    "not_on_grid": Rule(Kind.CONFLICT, "Slots begin and end on its steps: choose one of its availability."),
+    "slot_in_past": Rule(Kind.CONFLICT, "This time is over: choose a later one."),
+    "too_soon": Rule(Kind.CONFLICT, "It is booked {notice} minutes before at least: choose a later time."),
+    "too_far": Rule(Kind.CONFLICT, "It is booked {horizon} days ahead at most: choose an earlier time."),
+    "too_long": Rule(Kind.CONFLICT, "It is booked for {longest} minutes at most: choose a shorter time."),
+    "quota_exceeded": Rule(Kind.CONFLICT, "One person has it {quota} minutes a week at most: choose another week."),
+    "training_required": Rule(Kind.CONFLICT, "This needs a training: ask the place for it."),
+    "too_late": Rule(Kind.CONFLICT, "It is too late to change this yourself: call the place."),
+    "no_such_block": Rule(Kind.MISSING, "There is no such closed time."),
     "hazard": Rule(Kind.CONFLICT, "Asbestos or lead is declared or suspected: nobody may take it. Save it as a draft."),
     "no_longer_available": Rule(Kind.CONFLICT, "This was available until {available_until}."),
     "below_minimum": Rule(Kind.CONFLICT, "The smallest quantity is {minimum}."),
@@ -69,6 +81,22 @@ REFUSALS: dict[str, Rule] = {
         "{share} % of this lot are kept for residents: for who builds for a living, {available} are left. Ask for less.",
     ),
     "opted_out": Rule(Kind.CONFLICT, "This person asked for no more messages (STOP)."),
+    # what is given out by lot, or together
+    "not_open_yet": Rule(Kind.CONFLICT, "Requests for this open on {opens_at}. Come back then."),
+    "entries_only": Rule(
+        Kind.CONFLICT, "This is given out to everybody who asks by {closes_at}, not before: ask for it alone."
+    ),
+    "window_closed": Rule(
+        Kind.CONFLICT, "Requests for this are closed. Whoever entered is told what came of it by SMS."
+    ),
+    "window_open": Rule(Kind.CONFLICT, "People enter already, until {closes_at}: the rule stands until then."),
+    "already_entered": Rule(
+        Kind.CONFLICT,
+        "This person has entered already, and is told on {closes_at}. Withdraw to ask for something else.",
+    ),
+    "above_maximum": Rule(Kind.CONFLICT, "The most for one person is {maximum}."),
+    "no_such_draw": Rule(Kind.MISSING, "There is no such draw. What is not given out together is reserved at once."),
+    "no_such_entry": Rule(Kind.MISSING, "There is no such entry."),
     # callbacks, gifts, synonyms
     "no_such_callback": Rule(Kind.MISSING, "There is no such request for a call."),
     "too_many_gifts": Rule(
@@ -142,6 +170,7 @@ FIELD_ERRORS: dict[str, str] = {
     "too_big": "At most {limit}.",
     "not_a_date": "A date is needed, such as 2026-11-27.",
     "end_before_start": "The end comes before the start.",
+    "too_far": "At most {days} days from now.",
     "latitude": "From -90 to 90.",
     "longitude": "From -180 to 180.",
     "near": "Latitude and longitude with a comma between, such as 14.61,-61.00.",

@@ -171,12 +171,14 @@ def _decimal_mark(text: str, language: str) -> str:
     return text if language == "en" else text.replace(".", ",")
 
 
+@functools.lru_cache(maxsize=4096)  # most holds of a place end at the same moments
 def format_day(moment: datetime, language: str, timezone: str) -> str:
     """`ven 27/11`: the local day of an aware `moment` in `timezone`, in ten characters at most."""
     day = clock.local(moment, timezone)
     return f"{DAYS[language][day.weekday()]} {day:%d/%m}"
 
 
+@functools.lru_cache(maxsize=4096)
 def format_time(moment: datetime, language: str, timezone: str) -> str:
     """`17h`, `17h30`; `17:00` in English: the local time of an aware `moment` in `timezone`."""
     return wall_time(*(clock.local(moment, timezone).timetuple()[3:5]), language)

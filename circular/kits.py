@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, places, projects, reservations
+from circular import catalog, clock, db, notices, people, places, projects, reservations, slots
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 
@@ -104,7 +104,7 @@ STOCK = (
     f"{places.WHERE_NAME} AS place_name, CASE WHEN {places.AT_SITE} THEN -s.id ELSE p.id END AS spot, "
     "l.min_quantity, l.step_quantity, l.builder_min_quantity, l.resident_share, l.resident_share_until, l.available_from, "
     f"{catalog.AVAILABLE} AS available FROM listing l {catalog.JOINS} WHERE l.status = 'published' "
-    "AND {kind} AND (l.available_from IS NULL OR l.available_from <= ?) "
+    "AND l.allocation = 'first_come' AND {kind} AND (l.available_from IS NULL OR l.available_from <= ?) "
     "AND (l.available_until IS NULL OR l.available_until >= ?)"
 )
 MATERIALS = STOCK.replace("{kind}", "l.kind = 'material' AND l.category = ? AND l.unit = ? AND l.quantity > 0")
@@ -358,6 +358,7 @@ def _not_buildable(project: Mapping[str, Any], stock: Stock) -> Refusal:
 
 def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str, slot: object) -> None:
     total = plan.total()
+    chosen = None if slot is None else slots.read(slot)
     shares = [share for share in total.values() if share.lot.kind == "material"]
     booked = [share.lot for share in total.values() if share.lot.kind != "material"]
     if slot is not None and not booked:
@@ -368,9 +369,11 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
         db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
     if slot is not None or not shares:
         for lot in booked:
-            _book(lot)
-    pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in shares}))
+            reservations.check_reservable(catalog.get(lot.code), chosen)
+    pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in total.values()}))
     part = reservations.Part(kit_id, pin)
+    for lot in booked if chosen else ():
+        reservations.reserve(actor, person_id, lot.code, None, f"{origin}#{lot.code}", slot=chosen, part=part)
     for share in shares:
         try:
             reservations.reserve(
@@ -387,13 +390,8 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
             raise
 
 
-def _book(lot: Lot) -> None:
-    """A machine is booked with its place, for now by a call. Raises: Refusal("not_reservable" | "hazard")."""
-    reservations.check_reservable(catalog.get(lot.code))
-
-
 def reserve_by_phone(phone: str, code: str, origin: str, *, visitor: str, door: str = "web") -> list[dict[str, Any]]:
-    """Reserve a kit for whoever reads the SMS of a phone number, as `reservations.reserve_by_phone` does a listing.
+    """Reserve a kit for whoever reads the SMS of a phone number, as `draws.ask_by_phone` does a listing.
 
     Raises as it does, and whatever `reserve` raises.
     """

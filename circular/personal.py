@@ -14,6 +14,7 @@ from circular import (
     catalog,
     clock,
     db,
+    draws,
     gifts,
     idempotency,
     notices,
@@ -47,7 +48,13 @@ class Holder(Protocol):
         """Forget it. Called inside a transaction."""
 
 
-HOLDERS: dict[str, Holder] = {"waitlist": waitlist, "alerts": alerts, "callbacks": callbacks, "gifts": gifts}
+HOLDERS: dict[str, Holder] = {
+    "draws": draws,
+    "waitlist": waitlist,
+    "alerts": alerts,
+    "callbacks": callbacks,
+    "gifts": gifts,
+}
 
 
 def hold(name: str, holder: Holder) -> None:
@@ -136,5 +143,6 @@ def forget_old() -> int:
     with db.transaction():
         for noun in (callbacks, notices, waitlist):
             done += noun.forget(chosen.messages_kept_days)
+        done += draws.forget(chosen.reservations_kept_days)
         done += gifts.forget(chosen.reservations_kept_days) + unfound.forget()
     return done

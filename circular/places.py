@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -161,6 +161,13 @@ def named(words: str) -> dict[str, Any] | None:
     asked = set(fold(words).split())
     found = [place for place in find_places() if asked and asked <= set(fold(place["name"]).replace("'", " ").split())]
     return found[0] if len(found) == 1 else None
+
+
+def names_of(table: str, codes: Collection[str]) -> dict[str, str]:
+    """Names of places or of communes by their codes; `table` is "place" or "commune"."""
+    key = {"place": "code", "commune": "insee"}[table]
+    query = f"SELECT {key}, name FROM {table} WHERE {key} IN ({', '.join('?' * len(codes))})"
+    return dict(db.rows(query, *codes)) if codes else {}
 
 
 def _place(found: dict[str, Any]) -> dict[str, Any]:
@@ -400,6 +407,25 @@ def closings(hours: str, start: datetime, timezone: str, country: str) -> Iterat
         day, closing = opens.date(), closes
     if day is not None:
         yield day, closing
+
+
+def openings(hours: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, datetime]]:
+    """When a place with these hours is open between two moments, in whole openings; `24/7` is cut into local days."""
+    chosen = settings.get()
+    zone, day = zoneinfo.ZoneInfo(chosen.timezone), timedelta(days=1)
+    first = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    known = _expression(hours, chosen.timezone, chosen.country)
+    for opens, closes, state, _comment in known.intervals(first, end.astimezone(zone) + day):
+        if state != opening_hours.State.OPEN:
+            continue
+        since = opens
+        while closes - since > day and since < end:
+            midnight = datetime.combine(since.date() + day, datetime.min.time(), zone)
+            if midnight > start:
+                yield since, midnight
+            since = midnight
+        if closes > start and since < end:
+            yield since, closes
 
 
 def nth_closing(hours: str, start: datetime, days: int) -> datetime:

@@ -25,14 +25,14 @@ from typing import Any, NamedTuple, TypeVar
 import orjson
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, i18n, limits, notices, people, places, settings
+from circular import catalog, clock, db, i18n, limits, notices, people, places, settings, slots
 from circular.checks import MILLI, Fields
 from circular.errors import Refusal
 from circular.people import Actor
 
 T = TypeVar("T")
 LIVE_STATES = ("held", "prepared")
-STATES = (*LIVE_STATES, "picked_up", "partly_picked_up", "cancelled", "expired", "no_show")
+STATES = (*LIVE_STATES, "picked_up", "partly_picked_up", "cancelled", "expired", "no_show", "given_back")
 WRONG_CODES = 5  # wrong pickup codes tolerated per place in WRONG_CODES_WINDOW (design/reliability.md, threat 14)
 WRONG_CODES_WINDOW = 900  # seconds
 EXTENSION_OPENING_DAYS = 2  # of the place: "one extension of two opening days by the person, more by staff" (issue 5)
@@ -41,6 +41,9 @@ REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/rese
 # transaction, with the listing's id and the reservation just made, if one was. The waitlist, which comes after this noun and
 # may not be imported by it, adds itself.
 on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
+# What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
+# Refusal. How a listing is given out (draws.py) comes after this noun too.
+gates: list[Callable[[Mapping[str, Any]], None]] = []
 # What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
 on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
@@ -64,6 +67,8 @@ class Reservation(db.Table):
     extended_at = BigIntegerField(null=True)  # when its person took their one extension
     reminded_at = BigIntegerField(null=True)  # when its person was last reminded of the present expiry
     kit_id = BigIntegerField(null=True)  # of what was reserved together (kits.py)
+    starts_at = BigIntegerField(null=True)  # of its slot (slots.py); it expires when that ends
+    ends_at = BigIntegerField(null=True)
     moved_at = BigIntegerField(null=True)  # when the day from which it is there last changed
 
 
@@ -83,7 +88,8 @@ class ReservationEvent(db.Table):
 
 COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
-    "r.ended_at, r.extended_at, r.kit_id, (SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
+    "r.ended_at, r.extended_at, r.starts_at, r.ends_at, r.kit_id, "
+    "(SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
     "l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
     f"r.place_id, p.code AS place, s.code AS site, {places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, "
     "p.phone AS place_phone, h.phone"
@@ -126,7 +132,7 @@ def filter_of(values: Mapping[str, Any]) -> Filter:
 def _facts(found: dict[str, Any]) -> dict[str, Any]:
     """A lapsed hold is expired, whether or not anybody has noted it yet."""
     if found["state"] == "held" and found["expires_at"] <= _now():
-        found["state"] = "expired"
+        found["state"] = "expired" if found["starts_at"] is None else "given_back"
     return found
 
 
@@ -248,25 +254,40 @@ def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
 
 # --- reserving --------------------------------------------------------------------------------------------------------
 def reserve(
-    actor: Actor, person_id: int, code: str, quantity: object, origin: str, *, part: Part | None = None
+    actor: Actor,
+    person_id: int,
+    code: str,
+    quantity: object,
+    origin: str,
+    *,
+    slot: slots.Slot | None = None,
+    part: Part | None = None,
 ) -> dict[str, Any]:
-    """Hold some of a listing for a person; `quantity` in the listing's unit (None: its smallest).
+    """Hold some of a listing for a person; `quantity` in the listing's unit (None: its smallest). What is no material is
+    booked for a `slot`.
 
     `origin` names the line, request or form that asks: asking again by the same one returns the first result. As a `part`
     of a kit it counts with it, and whoever reserves the kit tells its person.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" |
     "no_longer_available" | "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" |
-    "sold_out" | "too_many_reservations" | "below_builder_minimum" | "kept_for_residents").
+    "sold_out" | "too_many_reservations" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" |
+    "entries_only" | "window_closed" | "slot_not_allowed") and, for a slot, what `slots.check` raises.
     """
     with db.transaction():
-        catalog.lock(code)
+        if slot is None:
+            catalog.lock(code)
+        else:
+            slots.lock(code)
         earlier = by_origin(origin)
         if earlier:
             return earlier
         now = _now()
         listing = catalog.get(code)
-        check_reservable(listing)
+        check_reservable(listing, slot)
+        check_gates(listing)
         wanted = check_quantity(listing, quantity)
+        if slot is not None:
+            return _book(actor, _Asked(person_id, listing, wanted, origin, part), slot)
         available = listing["available"]
         if wanted > available:
             available += catalog.offered_to(listing["id"], person_id)
@@ -280,58 +301,127 @@ def reserve(
             )
         check_shares(listing, wanted, person_id)
         _check_limit(actor, person_id, now, part)
-        start = db.from_ms(
-            max(now, listing["available_from"] or 0)
-        )  # a lot not taken down yet is held from that day on
+        # A lot not taken down yet is held from that day on.
+        start = db.from_ms(max(now, listing["available_from"] or 0))
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
-        reference = secrets.token_hex(10)
-        code_of = part.pickup_code if part else pickup_code_for(person_id, (listing["place_id"],))
-        reservation_id = db.value(
-            "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "
-            "pickup_code, origin, created_at, expires_at, kit_id) "
-            "VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?, ?) RETURNING id",
-            reference,
-            person_id,
-            listing["id"],
-            listing["place_id"],
-            wanted,
-            code_of,
-            origin,
-            now,
-            expires_at,
-            part.kit_id if part else None,
-        )
-        _log(reservation_id, actor, "reserve", quantity=wanted)
-        made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
-        if actor.door != "sms" and made["phone"] and part is None:  # by SMS the answer itself is the proof
-            facts = (
-                "title",
-                "quantity",
-                "unit",
-                "pickup_code",
-                "place_name",
-                "expires_at",
-                "available_from",
-                "created_at",
-            )
-            notices.tell(person_id, "reserved", **{name: made[name] for name in facts})
+        made = _write(actor, _Asked(person_id, listing, wanted, origin, part), expires_at)
         _changed(listing["id"], made)
         return made
 
 
-def reserve_by_phone(
-    phone: str, code: str, quantity: object, origin: str, *, visitor: str, door: str = "web"
-) -> dict[str, Any]:
-    """Reserve for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
+class _Asked(NamedTuple):
+    """What is reserved for whom; `quantity` in thousandths."""
 
-    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `reserve` raises.
+    person_id: int
+    listing: Mapping[str, Any]
+    quantity: int
+    origin: str
+    part: Part | None
+
+
+def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None = None) -> dict[str, Any]:
+    """The row, its line in the log, and the text that proves it."""
+    person_id, listing, wanted, origin, part = asked
+    code = part.pickup_code if part else pickup_code_for(person_id, (listing["place_id"],))
+    reservation_id = db.value(
+        "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "
+        "pickup_code, origin, created_at, expires_at, kit_id, starts_at, ends_at) "
+        "VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        secrets.token_hex(10), person_id, listing["id"], listing["place_id"], wanted, code, origin, _now(), expires_at,
+        part.kit_id if part else None, *(slot or (None, None)),
+    )  # fmt: skip
+    _log(reservation_id, actor, "reserve", quantity=wanted)
+    made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
+    if actor.door != "sms" and made["phone"] and part is None:  # by SMS the answer itself is the proof
+        kind = "drawn" if actor.door == "draw" else "reserved"
+        notices.tell(person_id, kind, **{name: made[name] for name in TOLD})
+    return made
+
+
+TOLD = (
+    "title", "quantity", "unit", "pickup_code", "place_name", "expires_at", "available_from", "created_at", "starts_at",
+    "ends_at",
+)  # fmt: skip
+
+
+def _book(actor: Actor, asked: _Asked, slot: slots.Slot) -> dict[str, Any]:
+    """A slot, under the lock of the listing and its family."""
+    staff = actor.works_at(asked.listing["place_id"])
+    slots.check(asked.listing, slot, asked.quantity, asked.person_id, staff=staff)
+    _check_limit(actor, asked.person_id, _now(), asked.part, slotted=True)
+    return _write(actor, asked, slot.ends_at, slot)
+
+
+def move(actor: Actor, reference: str, slot: slots.Slot, origin: str) -> dict[str, Any]:
+    """Another slot for a booked one, by its person until the listing's deadline or by the staff of its place (who tell).
+
+    Asking again by the same `origin` changes nothing.
+    Raises: Refusal("no_such_reservation" | "slot_not_allowed" | "already_ended" | "expired" | "too_late") and what
+    `slots.check` raises.
     """
+    with db.transaction():
+        found = get(actor, reference)
+        slots.lock(found["listing"])
+        found = get(actor, reference)
+        if db.value("SELECT 1 FROM reservation_event WHERE origin = ?", origin):
+            return found
+        if found["starts_at"] is None:
+            raise Refusal("slot_not_allowed", code=found["listing"], title=found["title"])
+        _check_live(found)
+        staff = actor.works_at(found["place_id"])
+        listing = catalog.get(found["listing"], actor)
+        if not staff:
+            slots.check_deadline(listing, found["starts_at"])
+        slots.check(listing, slot, found["quantity"], found["person_id"], staff=staff, but=found["id"])
+        db.run(
+            "UPDATE reservation SET starts_at = ?, ends_at = ?, expires_at = ?, reminded_at = NULL WHERE id = ?",
+            *slot, slot.ends_at, found["id"],
+        )  # fmt: skip
+        _log(found["id"], actor, "move", origin, starts_at=slot.starts_at, ends_at=slot.ends_at)
+        moved = get(actor, reference)
+        if found["person_id"] != actor.person_id:
+            notices.tell(found["person_id"], "slot_moved", **{name: moved[name] for name in TOLD})
+        return moved
 
-    def act(actor: Actor, person_id: int) -> dict[str, Any]:
-        # The same form for another phone, lot or quantity (a shared computer, "back") is another request.
-        return reserve(actor, person_id, code, quantity, f"{origin}:{person_id}:{code}:{quantity}")
 
-    return by_phone(phone, act, visitor=visitor, door=door)
+def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[str, Any]:
+    """Close a time of a listing for maintenance; whoever booked it is told, and it is given up without their fault.
+
+    Raises: what `slots.block` raises.
+    """
+    with db.transaction():
+        slots.lock(code)
+        made = slots.block(actor, code, slot, reason)
+        for (reference,) in db.rows(
+            "SELECT r.reference FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE l.code = ? "
+            "AND r.starts_at < ? AND r.ends_at > ? AND r.state IN ('held', 'prepared') ORDER BY r.id",
+            code, slot.ends_at, slot.starts_at,
+        ):  # fmt: skip
+            cancel(actor, reference)
+        return made
+
+
+def give_back(actor: Actor, reference: str) -> dict[str, Any]:
+    """What was booked is back, by the staff of the place: its time is free from now on. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "slot_not_allowed" | "already_ended").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["starts_at"] is None:
+            raise Refusal("slot_not_allowed", code=found["listing"], title=found["title"])
+        if found["state"] == "given_back":
+            return found
+        if found["state"] not in ("held", "prepared", "picked_up"):
+            _check_live(found)
+        db.run(
+            "UPDATE reservation SET state = 'given_back', ended_at = ?, ends_at = CASE WHEN ends_at > ? AND starts_at < ? "
+            "THEN ? ELSE ends_at END WHERE id = ?",
+            _now(), _now(), _now(), _now(), found["id"],
+        )  # fmt: skip
+        _log(found["id"], actor, "give_back")
+        return get(actor, reference)
 
 
 def by_phone(phone: str, act: Callable[[Actor, int], T], *, visitor: str, door: str) -> T:
@@ -355,16 +445,24 @@ def by_phone(phone: str, act: Callable[[Actor, int], T], *, visitor: str, door: 
     return db.retrying(attempt)
 
 
-def check_reservable(listing: Mapping[str, Any]) -> None:
-    """Raises: Refusal("hazard" | "not_reservable" | "no_longer_available")."""
+def check_reservable(listing: Mapping[str, Any], slot: slots.Slot | None = None) -> None:
+    """Raises: Refusal("hazard" | "not_reservable" | "slot_not_allowed" | "no_longer_available")."""
     facts = {"code": listing["code"], "title": listing["title"], "phone": listing["place_phone"]}
     if catalog.blocking_hazard(listing["hazards"]):
         raise Refusal("hazard", **facts)
-    if listing["kind"] != "material":  # machines, tools, rooms and workshops are booked by the slot
+    if listing["kind"] != "material" and slot is None:  # machines, tools, rooms and workshops are booked by the slot
         raise Refusal("not_reservable", kind=listing["kind"], **facts)
+    if listing["kind"] == "material" and slot is not None:
+        raise Refusal("slot_not_allowed", **facts)
     # A lot whose building has not come down yet is reserved before it can be fetched: `available_from` is not a bar.
     if listing["available_until"] is not None and listing["available_until"] < _now():
         raise Refusal("no_longer_available", available_until=db.from_ms(listing["available_until"]), **facts)
+
+
+def check_gates(listing: Mapping[str, Any]) -> None:
+    """Raises: Refusal("not_open_yet" | "entries_only" | "window_closed") while a listing is given out otherwise."""
+    for gate in gates:
+        gate(listing)
 
 
 def check_quantity(listing: Mapping[str, Any], quantity: object) -> int:
@@ -399,8 +497,11 @@ def check_shares(listing: Mapping[str, Any], wanted: int, person_id: int) -> Non
         raise Refusal("kept_for_residents", available=catalog.amount(left), share=listing["resident_share"], **facts)
 
 
-def _check_limit(actor: Actor, person_id: int, now: int, part: Part | None) -> None:
-    """A kit is one of what somebody may hold, however many lots it takes. Raises: Refusal("too_many_reservations")."""
+def _check_limit(actor: Actor, person_id: int, now: int, part: Part | None, *, slotted: bool = False) -> None:
+    """A kit is one of what somebody may hold, however many lots it takes; slots are counted apart, as many of them.
+
+    Raises: Refusal("too_many_reservations").
+    """
     chosen = settings.get()
     own = person_id == actor.person_id
     limit = (
@@ -411,7 +512,7 @@ def _check_limit(actor: Actor, person_id: int, now: int, part: Part | None) -> N
     people.lock(person_id)
     held = db.value(
         "SELECT COUNT(DISTINCT COALESCE(-r.kit_id, r.id)) FROM reservation r WHERE r.person_id = ? "
-        f"AND COALESCE(r.kit_id, 0) <> ? AND {catalog.LIVE}",
+        f"AND COALESCE(r.kit_id, 0) <> ? AND r.starts_at IS {'NOT ' if slotted else ''}NULL AND {catalog.LIVE}",
         person_id, part.kit_id if part else -1, now,
     )  # fmt: skip
     if held >= limit:
@@ -450,13 +551,15 @@ def _take(actor: Actor, reference: str) -> dict[str, Any]:
 def cancel(actor: Actor, reference: str) -> dict[str, Any]:
     """Give a reservation up, by its person or by the staff of its place (then the person is told). Twice changes nothing.
 
-    Raises: Refusal("no_such_reservation" | "already_ended" | "expired").
+    Raises: Refusal("no_such_reservation" | "already_ended" | "expired" | "too_late").
     """
     with db.transaction():
         found = _take(actor, reference)
         if found["state"] == "cancelled":
             return found
         _check_live(found)
+        if found["starts_at"] is not None and not actor.works_at(found["place_id"]):
+            slots.check_deadline(catalog.get(found["listing"]), found["starts_at"])
         _must_end(actor, found, "cancelled", "cancel")
         if found["person_id"] != actor.person_id:
             notices.tell(found["person_id"], "cancelled_by_place", title=found["title"], place=found["place_name"])
@@ -526,6 +629,9 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     hazards = json.loads(db.value("SELECT hazards FROM listing WHERE id = ?", found["listing_id"]))
     if catalog.blocking_hazard(hazards):
         raise Refusal("hazard", code=found["listing"], title=found["title"])
+    if found["starts_at"] is not None:  # it comes back: no stock is consumed
+        _must_end(actor, found, "picked_up", "pick_up")
+        return get(actor, found["reference"])
     taken = found["quantity"] if quantity is None else catalog.milli_of(quantity, found["unit"])
     if taken > found["quantity"]:
         raise Refusal("more_than_reserved", reserved=catalog.amount(found["quantity"]), unit=found["unit"])
@@ -549,14 +655,17 @@ def expire(limit: int = 500) -> int:
     with db.transaction():
         now = _now()
         lapsed = db.rows(
-            "SELECT id, person_id, listing_id, kit_id FROM reservation WHERE state = 'held' AND expires_at <= ? "
+            "SELECT id, person_id, listing_id, kit_id, starts_at FROM reservation WHERE state = 'held' AND expires_at <= ? "
             "ORDER BY expires_at LIMIT ?" + db.skip_locked(),
             now,
             limit,
         )
         system = Actor(None, "system", "cli")
         told: set[int] = set()
-        for reservation_id, person_id, listing_id, kit_id in lapsed:
+        for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
+            if starts_at is not None:  # its time is over: nobody need be told
+                _end(system, {"id": reservation_id}, "given_back", "expire")
+                continue
             title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
             if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
                 if kit_id is not None:  # one text for all of it
@@ -589,8 +698,9 @@ def remind(limit: int = 500) -> int:
     with db.transaction():
         now = _now()
         soon = db.rows(
-            "SELECT id FROM reservation WHERE state = 'held' AND expires_at > ? AND expires_at <= ? "
-            "AND created_at <= expires_at - ? AND reminded_at IS NULL ORDER BY expires_at LIMIT ?" + db.skip_locked(),
+            "SELECT id FROM reservation WHERE state = 'held' AND COALESCE(starts_at, expires_at) > ? "
+            "AND COALESCE(starts_at, expires_at) <= ? AND created_at <= COALESCE(starts_at, expires_at) - ? "
+            "AND reminded_at IS NULL ORDER BY expires_at LIMIT ?" + db.skip_locked(),
             now,
             now + REMIND_BEFORE,
             REMIND_BEFORE,
@@ -601,8 +711,8 @@ def remind(limit: int = 500) -> int:
         among = f"r.id IN ({', '.join('?' * len(soon))})"
         found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {among}", *(id_ for (id_,) in soon)) if soon else []
         for one in together(sorted(found, key=lambda one: int(one["expires_at"]))):
-            facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
-            notices.tell(one["person_id"], "reminder", **{name: one[name] for name in facts})
+            kind = "reminder" if one["starts_at"] is None else "slot_reminder"
+            notices.tell(one["person_id"], kind, **{name: one[name] for name in TOLD})
         return len(soon)
 
 

@@ -168,22 +168,19 @@ class Lexicon:
                 self.alone[key].add(number[concept])
 
     def _read_words(self, words: Iterable[Any], number: dict[str, int]) -> None:
-        found: dict[str, dict[int, int]] = {}
-        for concept, language, word in words:
-            stems = analyse(word)
-            bit = 1 << settings.LANGUAGES.index(language)
-            for key in _written(stems, language):
-                meanings = found.setdefault(key, {})
-                meanings[number[concept]] = meanings.get(number[concept], 0) | bit
-        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
         self.meanings: dict[str, tuple[int, ...]] = {}
         self.longest: dict[str, int] = {}  # words of the longest term that begins with this word, where it has several
-        for key, meanings in found.items():
-            packed = tuple(concept * 64 + bits for concept, bits in sorted(meanings.items()))
-            self.meanings[key] = shared.setdefault(packed, packed)
-            first, _, rest = key.partition(" ")
-            if rest:
-                self.longest[first] = max(self.longest.get(first, 1), 2 + rest.count(" "))
+        shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+        for concept, language, word in words:
+            bit = 1 << settings.LANGUAGES.index(language)
+            for key in _written(analyse(word), language):
+                packed = {one // 64: one for one in self.meanings.get(key, ())}
+                packed[number[concept]] = packed.get(number[concept], number[concept] * 64) | bit
+                meaning = tuple(packed[one] for one in sorted(packed))
+                self.meanings[key] = shared.setdefault(meaning, meaning)
+                first, _, rest = key.partition(" ")
+                if rest:
+                    self.longest[first] = max(self.longest.get(first, 1), 2 + rest.count(" "))
 
     def named(self, key: str, language: str = "") -> tuple[int, ...]:
         """What a term may name, in one language or in any."""
@@ -303,9 +300,16 @@ def _read(version: int | None) -> Lexicon:
         return Lexicon((), (), ())
     return Lexicon(
         db.rows("SELECT code, broader, category, kind FROM concept"),
-        db.rows("SELECT concept, language, word FROM concept_word"),
+        _words(),
         db.rows("SELECT word, concept, rule FROM collision"),
     )
+
+
+def _words() -> Iterator[tuple[str, str, str]]:
+    """The words of every concept, one language in memory at a time."""
+    for language in settings.LANGUAGES:
+        for concept, word in db.rows("SELECT concept, word FROM concept_word WHERE language = ?", language):
+            yield concept, language, word
 
 
 # --- spelling ---------------------------------------------------------------------------------------------------------

@@ -132,6 +132,13 @@ def offers_of(person_id: int) -> list[dict[str, Any]]:
     return _select(live, person_id, _now())
 
 
+def anybody(listing_id: int) -> bool:
+    """True while somebody waits for a listing."""
+    return (
+        db.value(f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1", listing_id) is not None
+    )
+
+
 # --- waiting ----------------------------------------------------------------------------------------------------------
 def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
     """Wait for some of a listing; `quantity` in its unit (None: its smallest). Whoever waits already keeps their place.
@@ -139,7 +146,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits" | "below_builder_minimum" | "kept_for_residents").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed").
     """
     with db.transaction():
         catalog.lock(code)
@@ -148,6 +155,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
             return earlier[0]
         listing = catalog.get(code)
         reservations.check_reservable(listing)
+        reservations.check_gates(listing)
         wanted = reservations.check_quantity(listing, quantity)
         reservations.check_shares(listing, wanted, person_id)
         waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)

@@ -147,6 +147,7 @@ class Known(NamedTuple):
     means: Mapping[str, tuple[str, ...]]
     said: Mapping[int, tuple[str, ...]]
     spots: Mapping[str, Spot]
+    stamp: tuple[tuple[str, int], ...]  # the counters that it was read at
     behind: bool  # some listings are indexed by an earlier vocabulary: their words still count
 
 
@@ -156,7 +157,7 @@ def _knowledge(counters: Mapping[str, int]) -> Known:
     database = id(db.database.obj)
     said = _read_said(*versions, database) if means else {}
     spots = _read_spots(counters.get(places.NAMES), database)
-    return Known(lexicon, means, said, spots, bool(counters.get(search.REINDEX)))
+    return Known(lexicon, means, said, spots, tuple(counters.items()), bool(counters.get(search.REINDEX)))
 
 
 @functools.lru_cache(maxsize=2)
@@ -359,19 +360,19 @@ class _Spelling(NamedTuple):
 
 
 def _spelt(items: list[_Item], known: Known) -> _Spelling:
-    lexicon = known.lexicon
     right = _right(items, known)
     if all(right):
         return _Spelling(items)
-    items, right = _joined(items, right, lexicon)
+    items, right = _joined(items, right, known.lexicon)
     done: list[_Item] = []
     corrected, ignored = [], []
     understood, guessed = [], []
     for at, (item, is_right) in enumerate(zip(items, right, strict=True)):
-        guess = None if is_right else _closest(at, [one.text for one in items], lexicon, known.spots)
-        if guess and not guess.sure and not guess.known:
-            guess = None
-        said = " ".join(_shown(word, lexicon) for word in guess.words) if guess else item.typed
+        guess = None
+        if not is_right:
+            texts = tuple(one.text for one in items)
+            guess = _guessed(at, texts, known.stamp, bool(known.spots), id(db.database.obj))
+        said = guess.said if guess else item.typed
         guessed.append(said)
         if guess and guess.sure:
             done += [_Item("word", word, word, guess_of=item.text) for word in guess.words]
@@ -430,6 +431,19 @@ class Guess(NamedTuple):
     words: tuple[str, ...]
     sure: bool
     known: bool = True  # some listing has it
+    said: str = ""  # as people write it
+
+
+@functools.lru_cache(maxsize=256)
+def _guessed(
+    at: int, texts: tuple[str, ...], stamp: tuple[tuple[str, int], ...], with_places: bool, _database: int
+) -> Guess | None:
+    """The guess at a word, kept until some counter says (`stamp`) that a listing was added or a word was given a meaning."""
+    known = _knowledge(dict(stamp))
+    guess = _closest(at, list(texts), known.lexicon, known.spots if with_places else {})
+    if guess is None or not (guess.sure or guess.known):
+        return None
+    return guess._replace(said=" ".join(_shown(word, known.lexicon) for word in guess.words))
 
 
 def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Spot]) -> Guess | None:

@@ -183,7 +183,7 @@ def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     if len(str(facts["code"])) > LONGEST_CODE:
         facts["code"] = f"{str(facts['code'])[:LONGEST_CODE]}..."
     unit = str(facts.pop("unit", "piece"))
-    for name in ("available", "minimum", "step", "reserved"):
+    for name in ("available", "minimum", "maximum", "step", "reserved"):
         if name in facts:
             facts[name] = Quantity(round(float(facts[name]) * 1000), unit)
     facts["some"] = facts.get("minimum", facts.get("step", ""))  # how one asks for so many
@@ -192,8 +192,8 @@ def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     facts["unit"] = Text(f"unit_{unit}")
     if "phone" in facts:
         facts["phone"] = Phone(str(facts["phone"]))
-    if "expires_at" in facts:
-        ms = round(facts["expires_at"].timestamp() * 1000)
+    for name in {"expires_at", "opens_at", "closes_at"} & facts.keys():
+        ms = round(facts[name].timestamp() * 1000)
         facts.update(day=Day(ms), time=Time(ms))
     if "state" in facts:
         facts["state"] = Text(f"state_{facts['state']}")
@@ -307,7 +307,9 @@ def _details(state: State, args: dict[str, Any]) -> Step:
     later = thing["available_from"] is not None and thing["available_from"] > thing["now"]
     facts["day"] = Day(thing["available_from"] or 0)
     if thing["kind"] != "material":
-        return Said(Screen("details_slot", facts), after)
+        return Said(
+            Screen("details_slot", facts, options=(Option("do_reserve", Command("slots", {"code": code})),)), after
+        )
     if not thing["available"]:
         return Said(
             Screen("details_none_left", facts, options=(Option("do_wait", Command("waitlist", {"code": code})),)), after
@@ -338,18 +340,45 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
     if code is None:
         return _simply("reserve_what")
     try:
-        made = yield Call("reserve", {"code": code, "quantity": args.get("quantity")})
+        made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": args.get("slot")})
     except Refusal as refusal:
+        if refusal.code in ("not_reservable", "slot_taken"):
+            return (yield from _slots(state, {"code": code, "words": args.get("words", "")}))
         if refusal.code != "sold_out":
             raise
         return _too_few(state, code, refusal)
+    if "ticket" in made:
+        return Said(Screen("entered" if made["allocation"] == "draw" else "entered_queue", entry_facts(made)))
     if "project" in made:
         return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(Screen(reserved_key(made), reservation_facts(made)))
 
 
+def _slots(state: State, args: dict[str, Any]) -> Step:
+    """The free slots of what is booked for a time. A day and an hour that are free are taken at once: `R 50213 VEN 14H`."""
+    code = str(args["code"])
+    found = yield Call("slots", {"code": code, "words": args.get("words", ""), "since": args.get("since")})
+    if found["exact"]:
+        return (yield from _reserve(state, {"code": code, "slot": found["items"][0]}))
+    if not found["items"]:
+        return _simply("slots_none", title=found["title"], phone=Phone(found["phone"]))
+    rows = tuple(
+        Row(
+            {"n": n, "text": "", "day": Day(start), "time": Time(start), "until": Time(end)},
+            Command("reserve", {"code": code, "slot": [start, end]}),
+        )
+        for n, (start, end) in enumerate(found["items"][:LINES], 1)
+    )
+    after = opened(state, context="after_list")
+    if len(found["items"]) > LINES:
+        after["more"] = ["slots", {"code": code, "since": found["items"][LINES][0]}]
+    return Said(Screen("slots", {"title": found["title"]}, "slot_line", rows), after)
+
+
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
+    if made.get("starts_at") is not None:
+        return "slot_reserved"
     if "count" in made:
         return "kit_reserved_machine" if made.get("machine") else "kit_reserved"
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
@@ -371,16 +400,30 @@ def _too_few(state: State, code: str, refusal: Refusal) -> Said:
 
 def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
     """What the texts say of a reservation (a noun's facts)."""
+    begins = made.get("starts_at")
     return {
         "quantity": Quantity(made["quantity"], made["unit"]),
         "title": made["title"],
         "pin": made["pickup_code"],
         "place": made["place_name"],
-        "day": Day(made["expires_at"]),
-        "time": Time(made["expires_at"]),
+        "until": Time(made["expires_at"]),
+        "day": Day(made["expires_at"] if begins is None else begins),
+        "time": Time(made["expires_at"] if begins is None else begins),
         "from_day": Day(made.get("available_from") or 0),
         "count": made.get("count", 1),
         "machine": made.get("machine") or "",
+    }
+
+
+def entry_facts(made: Mapping[str, Any]) -> dict[str, Value]:
+    """What the texts say of an entry (a noun's facts)."""
+    return {
+        "quantity": Quantity(made["quantity"], made["unit"]),
+        "title": made["title"],
+        "code": made["listing"],
+        "ticket": made["ticket"],
+        "day": Day(made["closes_at"]),
+        "time": Time(made["closes_at"]),
     }
 
 
@@ -447,6 +490,9 @@ def _cancel(state: State, args: dict[str, Any]) -> Step:
         held = yield Call("mine", {"limit": 9})
         pins = [one["pickup_code"] for one in held if one["listing"] == args["code"]]
         pin = pins[0] if len(pins) == 1 else None
+        entered = None if pins else (yield Call("leave_draw", {"code": args["code"]}))
+        if entered:
+            return Said(Screen("draw_left", entry_facts(entered)))
     if pin is None:
         held = yield Call("mine", {"limit": LINES})
         if not held:
@@ -713,6 +759,7 @@ HANDLERS: dict[str, Handler] = {
     "details": _details,
     "no_choice": _no_choice,
     "reserve": _reserve,
+    "slots": _slots,
     "ask_quantity": _ask_quantity,
     "confirm": _confirm,
     "confirm_kit": _confirm_kit,

@@ -15,6 +15,8 @@ from circular import (
     callbacks,
     catalog,
     clock,
+    db,
+    draws,
     gifts,
     i18n,
     kits,
@@ -24,6 +26,8 @@ from circular import (
     projects,
     reservations,
     search,
+    settings,
+    slots,
     unfound,
     waitlist,
 )
@@ -31,7 +35,7 @@ from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import shorten
-from sms import conversation, messages, replies
+from sms import conversation, messages, moments, replies
 from sms.commands import Command
 from sms.conversation import Said, State
 
@@ -160,10 +164,23 @@ def _machines(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
-def _reserve(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
+def _slots(_turn: Turn, code: str, words: str, since: int | None) -> dict[str, Any]:
+    """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour."""
+    when = moments.read(words, clock.local(clock.now(), settings.get().timezone))
+    start = since or (db.to_ms(when.at) if when else clock.now_ms())
+    listing, found = slots.next_free(code, start, LINES + 1)
+    items = [[one.starts_at, one.ends_at] for one in found]
+    exact = when is not None and when.exact and items[:1] and items[0][0] == start  # else: what is free from then on
+    return {
+        "items": items, "exact": bool(exact), "title": listing["title"], "phone": listing["place_phone"],
+    }  # fmt: skip
+
+
+def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = None) -> dict[str, Any]:
     """Reserve some of a listing, or a project's kit: they share one number space. Of kits, one at a time."""
     try:
-        return reservations.reserve(turn.actor, turn.person_id, code, quantity, turn.origin)
+        chosen = slots.Slot(*slot) if slot else None
+        return draws.ask(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
     except Refusal as refusal:
         if refusal.code != "no_such_listing" or not projects.exists(code):
             raise
@@ -200,6 +217,10 @@ def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
     if found is None:
         raise Refusal("no_such_reservation")
     return found
+
+
+def _leave_draw(turn: Turn, code: str) -> dict[str, Any] | None:
+    return draws.leave(turn.person_id, code)
 
 
 def _cancel(turn: Turn, pickup_code: str) -> dict[str, Any]:
@@ -302,9 +323,11 @@ VERBS: dict[str, Callable[..., Any]] = {
     "machines": _machines,
     "reserve": _reserve,
     "check_quantity": _check_quantity,
+    "slots": _slots,
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
+    "leave_draw": _leave_draw,
     "extend": _extend,
     "wait": _wait,
     "waits": _waits,

@@ -62,7 +62,7 @@ def _handle(message: messages.Pending) -> None:
     language = person.language or person.shown_language or chosen.default_locale
     state = messages.state(person_id)
     turn = dialogue.Turn(person_id, f"sms:{message.gateway}:{message.external_id}")
-    command = commands.parse(message.text, dialogue.context_of(turn, state))
+    command = commands.plain(message.text) or commands.parse(message.text, dialogue.context_of(turn, state))
     if opted_out and command.intent != "start":
         messages.mark_inbound(message.id, "ignored", reason="opted_out", person_id=person_id, intent=command.intent)
         return

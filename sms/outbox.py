@@ -20,7 +20,8 @@ from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retr
 
 # What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
 KINDS = {
-    **dict.fromkeys(("reserved", "kit_reserved", "picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
+    **dict.fromkeys(("reserved", "kit_reserved", "entered", "entered_queue", "drawn"), messages.ANSWER),
+    **dict.fromkeys(("picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
     "offer": messages.OFFER,
 }
 RESERVED = ("reserved", "kit_reserved")

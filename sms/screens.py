@@ -21,8 +21,8 @@ USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and 
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
-    "reserved reserved_later kit_reserved kit_reserved_machine cancelled extended waiting human given stop_done "
-    "start_done erased alert_added "
+    "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine cancelled extended waiting human given "
+    "stop_done start_done erased alert_added entered entered_queue draw_left "
     "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
@@ -142,8 +142,11 @@ def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
     values: dict[str, Value] = dict(facts)
     if "quantity" in values:
         values["quantity"] = Quantity(facts["quantity"], facts["unit"])
+    if "closes_at" in values:
+        values.update(day=Day(facts["closes_at"]), time=Time(facts["closes_at"]))
     if "expires_at" in values:
-        values.update(day=Day(facts["expires_at"]), time=Time(facts["expires_at"]))
+        begins = facts.get("starts_at") or facts["expires_at"]
+        values.update(day=Day(begins), time=Time(begins), until=Time(facts["expires_at"]))
     if values.get("available_from"):
         values["from_day"] = Day(facts["available_from"])
     for noun, text in (("pickup_code", "pin"), ("place_name", "place")):

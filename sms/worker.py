@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 
-from circular import alerts, catalog, clock, db, idempotency, limits, personal, reservations, settings, waitlist
+from circular import alerts, catalog, clock, db, draws, idempotency, limits, personal, reservations, settings, waitlist
 from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
@@ -107,8 +107,8 @@ class Worker:
 
 
 def chores(own_name: str) -> int:
-    """What no request waits for: lapsed holds and offers, reminders, alerts, words to index, texts of the dead, counters."""
-    done = reservations.expire() + reservations.remind() + waitlist.sweep() + alerts.sweep()
+    """What no request waits for: lapsed holds and offers, draws, reminders, alerts, words to index, texts of the dead."""
+    done = reservations.expire() + reservations.remind() + draws.sweep() + waitlist.sweep() + alerts.sweep()
     done += catalog.reindex_some()
     for name in messages.claimants() - {own_name}:
         other = db.ProcessLock(name)

@@ -21,14 +21,14 @@ from babel.messages.pofile import read_po
 from flask import Flask
 from flask.testing import FlaskClient
 
-from circular import alerts, catalog, errors, gifts, i18n, kits, reservations, settings, waitlist
+from circular import alerts, catalog, draws, errors, gifts, i18n, kits, reservations, settings, slots, waitlist
 from circular.settings import Settings, variable
 from sms.commands import KEYWORDS
 from tests.sms import conversation
 
 ROOT = settings.ROOT
 README = (ROOT / "README.md").read_text("utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/languages.md", "docs/gateways.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/languages.md", "docs/gateways.md", "docs/draws.md")
 SITE = "http://127.0.0.1:8000"  # as the documents write it
 PATIENCE = 60  # seconds that anything started here may take before it is stopped, which fails the test
 
@@ -85,7 +85,7 @@ def test_every_command_is_documented(_app: Flask) -> None:
     for cell, meaning in rows("command")[1:]:
         assert meaning, cell
         words = cell.strip("`").replace("\\|", "|").split()
-        documented[" ".join(words[: 3 if words[1] == "sms" else 2])] = cell
+        documented[" ".join(words[: 3 if words[1] in ("sms", "draw") else 2])] = cell
     found = dict(commands(_app.cli, "flask"))
 
     assert documented.keys() == found.keys()
@@ -117,11 +117,13 @@ def refusals_of(function: Any) -> set[str]:
 
 # What the SMS door calls, and what the storage may say to anybody.
 MET_BY_SMS = {
-    *refusals_of(reservations.reserve), *refusals_of(reservations.cancel), *refusals_of(reservations.extend),
+    *refusals_of(reservations.reserve) - {"slot_not_allowed"}, *refusals_of(reservations.cancel),
+    *refusals_of(reservations.extend),
     *refusals_of(waitlist.join), *refusals_of(waitlist.take), *refusals_of(alerts.stop), *refusals_of(catalog.get),
     *refusals_of(kits.reserve) - {"no_such_project", "invalid"},  # by SMS no listing is there, and no slot is given
     *refusals_of(alerts.add) - {"invalid"},  # by SMS an alert is words alone, and never too many
-    *refusals_of(gifts.give), "storage_full", "busy",
+    *refusals_of(slots.check) - {"too_long", "not_on_grid"},  # by SMS a slot is one of those that are free
+    *refusals_of(draws.ask), *refusals_of(draws.leave), *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip
 
 

@@ -267,7 +267,7 @@ def test_a_slot_that_cannot_be_had_takes_nothing(town: Town, client: FlaskClient
     body = {"slot": {"starts_at": "2099-01-05T13:00:00Z", "ends_at": "2099-01-05T14:00:00Z"}}
     headers = town.token("builder")
 
-    problem(client.post(f"{PROJECTS}/{both}/reserve", json=body, headers=headers), 409, "not_reservable")
+    problem(client.post(f"{PROJECTS}/{both}/reserve", json=body, headers=headers), 409, "too_far")
     problem(client.post(f"{PROJECTS}/{alone}/reserve", json={}, headers=headers), 409, "not_reservable")
     said = problem(
         client.post(f"{PROJECTS}/{project(('bois', 1, 'piece'))}/reserve", json=body, headers=headers), 422, "invalid"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import multiprocessing
+import pathlib
 import threading
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 from flask import Flask
 
+from bench import race
 from circular import catalog, db, people, reservations, settings
 from circular.errors import Refusal
 from circular.people import Actor
@@ -129,3 +132,16 @@ def test_race_of_one_person_for_their_limit(town: Town, database_url: str) -> No
 
     db.connect()
     assert sorted(outcomes) == ["too_many_reservations"] * 5 + ["won"] * 3
+
+
+def test_race_by_api_and_sms_over_processes(town: Town, engine: str, tmp_path: pathlib.Path, request: Any) -> None:
+    """A few rounds of `python -m bench.race`: 64 clients of 4 whole servers on the last unit, one wins, nobody meets an
+    error.
+    """
+    db.close()
+    url = f"sqlite:///{tmp_path}/race.db" if engine == "sqlite" else request.getfixturevalue("postgres").create("race")
+
+    found = race.run(url, 4)
+
+    assert [one.wrong for one in found] == [[]] * 4
+    assert sum(one.by_api + one.by_sms for one in found) == 4

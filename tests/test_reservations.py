@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from circular import catalog, db, notices, reservations, settings, waitlist
+from circular import catalog, db, draws, notices, reservations, settings, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import FABIOLA, JOSEPH, Town
@@ -356,7 +356,7 @@ def test_the_same_form_for_somebody_else(town: Town) -> None:
     first, second = town.listing(title="Porte")["code"], town.listing(title="Volet")["code"]
 
     made = [
-        reservations.reserve_by_phone(phone, code, quantity, "web:form", visitor="1")
+        draws.ask_by_phone(phone, code, quantity, "web:form", visitor="1")
         for phone, code, quantity in ((FABIOLA, first, "1"), (JOSEPH, second, "4"), (FABIOLA, first, "1"))
     ]
 
@@ -372,15 +372,15 @@ def test_tries_that_are_refused_count(town: Town) -> None:
 
     for _ in range(2):
         with refused("sold_out"):
-            reservations.reserve_by_phone(FABIOLA, code, "9", "web:x", visitor="1")
+            draws.ask_by_phone(FABIOLA, code, "9", "web:x", visitor="1")
     with refused("too_many_requests"):
-        reservations.reserve_by_phone(FABIOLA, code, "1", "web:y", visitor="1")
+        draws.ask_by_phone(FABIOLA, code, "1", "web:y", visitor="1")
 
 
 def test_a_phone_that_we_never_write_to(town: Town) -> None:
     """Nothing is held for a number that no text of ours reaches."""
     with refused("bad_phone"):
-        reservations.reserve_by_phone("+1 202 555 0123", town.listing()["code"], "1", "web:x", visitor="1")
+        draws.ask_by_phone("+1 202 555 0123", town.listing()["code"], "1", "web:x", visitor="1")
 
 
 @pytest.mark.parametrize("date", ["9999-12-31", "9999-06-01", "2500-01-01T00:00:00Z", "0001-01-01"])

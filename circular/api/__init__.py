@@ -18,6 +18,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from circular.api import (
     alerts,
     auth,
+    draws,
     listings,
     people,
     places,
@@ -25,6 +26,7 @@ from circular.api import (
     projects,
     reservations,
     schemas,
+    slots,
     waitlist,
     words,
 )
@@ -70,7 +72,8 @@ def init_app(app: Flask, *others: SmorestBlueprint) -> None:
     api = _Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (
-        listings.blueprint, reservations.blueprint, waitlist.blueprint, alerts.blueprint, projects.blueprint,
+        listings.blueprint, slots.blueprint, slots.trainings,
+        reservations.blueprint, waitlist.blueprint, draws.blueprint, alerts.blueprint, projects.blueprint,
         places.blueprint, places.sites, places.lists, people.calls, people.offers, people.me, words.synonyms,
         words.missing, *others,
     ):  # fmt: skip
@@ -91,7 +94,7 @@ def _check_body() -> None:
     if request.endpoint == "listings.import":
         return
     request.max_content_length = MOST_BYTES
-    if request.method in ("POST", "PATCH") and request.content_length and request.mimetype != "application/json":
+    if request.method in ("POST", "PUT", "PATCH") and request.content_length and request.mimetype != "application/json":
         raise Refusal("wrong_content_type", expected="application/json")
 
 

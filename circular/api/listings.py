@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, imports, reservations, unfound
+from circular import catalog, facets, imports, reservations, unfound
 from circular.api import auth, schemas, writing
 from circular.errors import Refusal
 
@@ -28,13 +28,18 @@ class Listings(MethodView):
         """Search published listings: what fits best, then what can be reserved now, then the nearer, then the newest.
 
         `q` is read for what it means, in any of the six languages: things, sizes (`2m`, `60x60`), a quantity (`12 portes`,
-        `3 m2`), a place or commune. Beside `items` stands what became of it, where there is something to say.
+        `3 m2`), a place or commune. Beside `items` stands what became of it, where there is something to say. With
+        `facets=true`, `facets` counts what the list can be narrowed to: all that is found, not this page alone.
         """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
-        page = catalog.find(catalog.query(wanted))
+        query = catalog.query(wanted)
+        page = catalog.find(query)
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")
-        return writing.page([writing.listing(facts) for facts in page.items], page.next, **writing.found(page))
+        beside = writing.found(page)
+        if query.facets:
+            beside["facets"] = writing.counted(facets.count(query, page))
+        return writing.page([writing.listing(facts) for facts in page.items], page.next, **beside)
 
     @blueprint.arguments(schemas.ListingIn())
     @blueprint.response(201, schemas.ListingOut)

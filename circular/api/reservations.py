@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import people, reservations
+from circular import draws, people, reservations, slots
 from circular.api import auth, schemas, writing
 
 blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", description="Who holds what")
@@ -32,16 +32,20 @@ class Reservations(MethodView):
 
     @blueprint.arguments(schemas.ReservationIn())
     @blueprint.response(201, schemas.ReservationOut)
+    @blueprint.alt_response(202, schema=schemas.EntryOut, description="Entered: it is given out later, to all at once")
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
         """Reserve; staff may give the phone of the person for whom they act."""
         who = auth.actor()
 
         def act() -> dict[str, Any]:
             person_id = people.whose(who, body.get("phone"))
-            made = reservations.reserve(who, person_id, body["listing"], body["quantity"], auth.origin(who, body))
-            return writing.reservation(made, who)
+            slot = None if body["slot"] is None else slots.read(body["slot"])
+            made = draws.ask(who, person_id, body["listing"], body["quantity"], auth.origin(who, body), slot=slot)
+            return writing.entry(made) if "ticket" in made else writing.reservation(made, who)
 
         made = auth.once(who, body, act)
+        if "draw" in made:
+            return writing.respond(made, 202, location=f"/api/v1/entries/{made['id']}")
         return writing.respond(made, 201, location=f"{request.path}/{made['id']}")
 
 
@@ -65,6 +69,36 @@ class Cancel(MethodView):
         """Cancel; twice changes nothing."""
         who = auth.actor()
         return writing.respond(auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who)))
+
+
+@blueprint.route("/<reference>/move")
+class Move(MethodView):
+    """Another slot."""
+
+    @blueprint.arguments(schemas.MoveIn())
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """Move what is booked to another slot, until the listing's deadline; staff at any time."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            moved = reservations.move(who, reference, slots.read(body["slot"]), auth.origin(who, [reference, body]))
+            return writing.reservation(moved, who)
+
+        return writing.respond(auth.write(who, act))
+
+
+@blueprint.route("/<reference>/give-back")
+class GiveBack(MethodView):
+    """Bringing back."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Note that what was booked is back (staff); twice changes nothing."""
+        who = auth.actor()
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.give_back(who, reference), who))
+        )
 
 
 @blueprint.route("/<reference>/extend")

@@ -8,7 +8,7 @@ from typing import Any
 from marshmallow import INCLUDE, RAISE, Schema, fields
 from marshmallow.validate import OneOf
 
-from circular import catalog, places, projects, reservations, search, settings, unfound, waitlist
+from circular import catalog, draws, facets, places, projects, reservations, search, settings, slots, unfound, waitlist
 from circular.text import LONGEST_WORD
 
 
@@ -124,6 +124,7 @@ class ListingOut(Schema):
     opening_hours = _text()
     min_quantity = _number()
     step_quantity = _number()
+    allocation = _choice(draws.ALLOCATIONS, description="Other than first_come: see GET /listings/{code}/draw")
     builder_min_quantity = Number(allow_none=True, metadata={"type": "number"})
     resident_share = fields.Integer(metadata={"description": "Percent kept for residents"})
     resident_share_until = fields.String(allow_none=True, metadata={"format": "date-time"})
@@ -141,7 +142,84 @@ class ReservationIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
     )
+    slot = fields.Dict(
+        load_default=None, allow_none=True,
+        metadata={"description": "`starts_at` and `ends_at`, for what is no material: from its availability"},
+    )  # fmt: skip
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
+
+
+class SlotIn(Strict):
+    """A time, its end exclusive."""
+
+    starts_at = fields.String(required=True, metadata={"format": "date-time"})
+    ends_at = fields.String(required=True, metadata={"format": "date-time"})
+    reason = fields.String(metadata={"maxLength": slots.REASON_LIMIT})
+
+
+class MoveIn(Strict):
+    """Another slot."""
+
+    slot = fields.Dict(required=True, metadata={"description": "`starts_at` and `ends_at`"})
+
+
+class FreeOut(Schema):
+    """A free slot, and how many units of the listing are free in it."""
+
+    starts_at = fields.String(metadata={"format": "date-time"})
+    ends_at = fields.String(metadata={"format": "date-time"})
+    quantity = fields.Float()
+
+
+class FreePage(Schema):
+    """The free slots."""
+
+    items = fields.List(fields.Nested(FreeOut))
+
+
+class AvailabilityQuery(Strict):
+    """Between which moments."""
+
+    since = fields.String(data_key="from", metadata={"format": "date-time"})
+    until = fields.String(data_key="to", metadata={"format": "date-time"})
+
+
+class RulesIn(Strict):
+    """The rules of what is booked for a time; what is absent stays."""
+
+    step_minutes = fields.Integer(metadata={"description": "0: each opening is one slot (the sessions of a workshop)"})
+    longest_minutes = fields.Integer()
+    notice_minutes = fields.Integer()
+    horizon_days = fields.Integer()
+    buffer_minutes = fields.Integer()
+    quota_minutes = fields.Integer(metadata={"description": "Of one person in a week; 0: any"})
+    cancel_minutes = fields.Integer(
+        metadata={"description": "Until when before it begins people move or cancel it themselves"}
+    )
+    training = fields.String()
+    parent = fields.String(metadata={"description": "The code of the room that it stands in: each blocks the other"})
+
+
+class RulesOut(RulesIn):
+    """The rules of a listing."""
+
+
+class BlockOut(Schema):
+    """A closed time."""
+
+    id = fields.String()
+    listing = fields.String()
+    starts_at = fields.String(metadata={"format": "date-time"})
+    ends_at = fields.String(metadata={"format": "date-time"})
+    reason = fields.String()
+
+
+class TrainingIn(Strict):
+    """Who knows how to use what."""
+
+    phone = fields.String(required=True)
+    training = fields.String(required=True)
+    until = fields.String(metadata={"format": "date"})
 
 
 class PickUpIn(Strict):
@@ -171,6 +249,64 @@ class ReservationOut(Schema):
     phone = _text("Only for the staff of the place")
     created_at = _text(format="date-time")
     expires_at = _text(format="date-time")
+    ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    slot = fields.Nested(SlotIn, allow_none=True, metadata={"description": "What is booked for a time"})
+
+
+class PlanIn(Strict):
+    """How a listing is given out: `queue` in order of arrival, `draw` by lot, both once the window has closed."""
+
+    allocation = fields.String(required=True, metadata={"enum": list(draws.ALLOCATIONS)})
+    opens_at = fields.String(allow_none=True, metadata={"format": "date-time", "description": "Now when absent"})
+    closes_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    max_per_person = Number(allow_none=True, metadata={"type": "number", "description": "In the listing's unit"})
+
+
+class DrawnOut(Schema):
+    """An entry as it is published."""
+
+    id = _text("Its ticket")
+    quantity = _number()
+    outcome = _choice(draws.OUTCOMES)
+
+
+class DrawOut(Schema):
+    """A draw, with all that it takes to recheck it; see docs/draws.md."""
+
+    id = _text()
+    listing = _text()
+    title = _text()
+    unit = _choice(catalog.UNITS)
+    allocation = _choice(draws.ALLOCATIONS)
+    state = _choice(draws.STATES)
+    opens_at = _text(format="date-time")
+    closes_at = _text(format="date-time")
+    drawn_at = fields.String(allow_none=True, metadata={"format": "date-time"})
+    max_per_person = fields.Float(allow_none=True)
+    algorithm = _text("In words")
+    commitment = _text("SHA-256 of the seed, published before anybody enters")
+    seed = fields.String(allow_none=True, metadata={"description": "Once it is drawn"})
+    stock = fields.Float(allow_none=True, metadata={"description": "What there was to give out"})
+    count = fields.Integer(metadata={"description": "Of entries"})
+    entries = fields.List(
+        fields.Nested(DrawnOut), metadata={"description": "Once the window has closed; in the order drawn"}
+    )
+
+
+class EntryOut(Schema):
+    """What somebody entered for."""
+
+    id = _text("Its ticket")
+    draw = _text()
+    listing = _text()
+    title = _text()
+    quantity = _number()
+    unit = _choice(catalog.UNITS)
+    state = _choice(draws.OUTCOMES)
+    rank = fields.Integer(allow_none=True, metadata={"description": "In the order drawn"})
+    reason = fields.String(allow_none=True, metadata={"description": "The rule that barred it"})
+    draws_at = _text(format="date-time")
+    created_at = _text(format="date-time")
     ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
 
 
@@ -513,6 +649,19 @@ class Correction(Schema):
     used = fields.String()
 
 
+class FacetCount(Schema):
+    """How many of what is found have a value."""
+
+    value = _text(
+        "What to ask for: `?kind=value`, `?category=value`…; price: `free=true` or `free=false`; available: `available=true`"
+    )
+    name = _text("Of a place or commune")
+    count = fields.Integer(metadata={"maximum": facets.MOST})
+    more = fields.Boolean(
+        metadata={"description": "There may be more: beyond 2,000 listings found, the newest are counted"}
+    )
+
+
 class ListingPage(Schema):
     """Listings, and what the search made of the words where there is something to say."""
 
@@ -525,6 +674,10 @@ class ListingPage(Schema):
         metadata={"description": "What had to be left out of `q` so that something is found"},
     )
     nearest = fields.List(fields.Nested(ListingOut), metadata={"description": "What may do, when nothing is found"})
+    facets = fields.Nested(
+        Schema.from_dict({name: fields.List(fields.Nested(FacetCount)) for name in facets.FACETS}, name="Facets"),
+        metadata={"description": "With `facets=true`: what all that is found can be narrowed to"},
+    )
 
 
 class PagingQuery(Strict):
@@ -546,7 +699,11 @@ class ListingQuery(PagingQuery):
     radius_km = _text(type="number", default=10)
     condition = _choice(catalog.CONDITIONS)
     min_quantity = _text(type="number")
+    price_max_cents = _text("Of one unit", type="integer")
+    free = _text("true: what costs nothing; false: what costs something", type="boolean")
+    available = _text("true: what can be reserved now", type="boolean")
     available_on = _text(format="date")
+    facets = _text("true: count what the list can be narrowed to", type="boolean")
     lang = fields.String(metadata={"enum": list(settings.LANGUAGES), "description": "Language of the answer's texts"})
 
 

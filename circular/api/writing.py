@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-from circular import alerts, catalog, clock, db
+from circular import alerts, catalog, clock, db, facets
 from circular.checks import read_number
 from circular.people import Actor
 
@@ -45,6 +45,17 @@ def found(page: catalog.Page) -> dict[str, Any]:
         "nearest": [listing(facts) for facts in page.nearest],
     }
     return {name: value for name, value in said.items() if value}
+
+
+def counted(found: Mapping[str, list[facets.Count]]) -> dict[str, Any]:
+    """What a list can be narrowed to."""
+    return {
+        name: [
+            {"value": one.value, **({"name": one.name} if one.name else {}), "count": one.number, "more": one.more}
+            for one in counts
+        ]
+        for name, counts in found.items()
+    }
 
 
 def keyset(found: list[dict[str, Any]], limit: int, write: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
@@ -86,6 +97,7 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "opening_hours": facts["opening_hours"],
         "min_quantity": catalog.amount(facts["min_quantity"]),
         "step_quantity": catalog.amount(facts["step_quantity"]),
+        "allocation": facts["allocation"],
         "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
         "resident_share": facts["resident_share"],
         "resident_share_until": at(facts["resident_share_until"]),
@@ -95,6 +107,11 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
         "created_at": at(facts["created_at"]),
         "updated_at": at(facts["updated_at"]),
     }
+
+
+def slot(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """A time as the contract has it."""
+    return {"starts_at": at(facts["starts_at"]), "ends_at": at(facts["ends_at"])}
 
 
 def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
@@ -115,10 +132,29 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "created_at": at(facts["created_at"]),
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
+        "slot": None if facts["starts_at"] is None else slot(facts),
     }
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]
     return written
+
+
+def entry(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody entered for; `id` is the ticket by which it is drawn and published."""
+    return {
+        "id": facts["ticket"],
+        "draw": facts["draw"],
+        "listing": facts["listing"],
+        "title": facts["title"],
+        "quantity": catalog.amount(facts["quantity"]),
+        "unit": facts["unit"],
+        "state": facts["state"],
+        "rank": facts["rank"],
+        "reason": facts["reason"] or None,
+        "draws_at": at(facts["closes_at"]),
+        "created_at": at(facts["created_at"]),
+        "ended_at": at(facts["ended_at"]),
+    }
 
 
 def waiting(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:

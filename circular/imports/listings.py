@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import IO
 
@@ -26,11 +27,11 @@ EXTERNAL_ID_LIMIT = 120
 
 
 def import_listings(
-    actor: Actor, stream: IO[bytes], *, dry_run: bool = False, progress: Callable[[int], None] | None = None
+    actor: Actor, stream: IO[bytes], *, dry_run: bool = False, progress: Callable[[int, int], None] | None = None
 ) -> Report:
     """Add the listings of a CSV or XLSX, or bring those with the same `external_id` (of their place) or `code` up to date.
 
-    Each batch of rows is a transaction of its own; call outside of any. `progress` hears how many rows are done.
+    Each batch of rows is a transaction of its own; call outside of any. `progress` hears how many rows of how many are done.
     Raises: Refusal("wrong_role" | "unreadable_file" | "missing_columns").
     """
     actor.require("staff")
@@ -51,7 +52,10 @@ def import_listings(
         columns={field: column for column, field in fields.items()},
         dry_run=dry_run,
         progress=progress,
-        together=catalog.bulk,
+        apart=contextlib.nullcontext,
+        together=lambda batch: catalog.bulk(
+            [(cells["place"], cells["external_id"]) for cells in batch if cells.get("external_id")]
+        ),
     )
 
 

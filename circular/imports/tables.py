@@ -40,11 +40,12 @@ class Table(NamedTuple):
     """Columns in lower case, and rows: (number as a spreadsheet shows it, text by column).
 
     The header is row 1 unless blank rows come before it. Blank rows are left out but counted. What stands right of the
-    last column is kept under the column `""`.
+    last column is kept under the column `""`. `length` is how many rows there are, more or less: for a progress bar.
     """
 
     columns: tuple[str, ...]
     rows: Iterator[tuple[int, dict[str, str]]]
+    length: int
 
 
 def read_table(stream: IO[bytes], required: Iterable[str] = ()) -> Table:
@@ -58,7 +59,7 @@ def read_table(stream: IO[bytes], required: Iterable[str] = ()) -> Table:
         start = source.tell()
         magic = source.read(8)
         source.seek(start)
-        records = _sheet_records(source) if magic.startswith(_WORKBOOKS) else _csv_records(source, start, magic)
+        records, length = _sheet_records(source) if magic.startswith(_WORKBOOKS) else _csv_records(source, start, magic)
         _, header = next(records, (0, []))
         columns = tuple(name.lower() for name in header)
         if not columns or "" in columns or len(set(columns)) < len(columns):
@@ -66,7 +67,7 @@ def read_table(stream: IO[bytes], required: Iterable[str] = ()) -> Table:
         missing = [name for name in required if name not in columns]
         if missing:
             raise Refusal("missing_columns", columns=", ".join(missing))
-        return Table(columns, _rows(columns, records, spooled.pop_all()))
+        return Table(columns, _rows(columns, records, spooled.pop_all()), length - 1)
 
 
 def guard(text: str) -> str:
@@ -111,26 +112,30 @@ def _spool(stream: IO[bytes]) -> IO[bytes]:
 
 
 # --- CSV --------------------------------------------------------------------------------------------------------------
-def _csv_records(source: IO[bytes], start: int, magic: bytes) -> Iterator[tuple[int, list[str]]]:
+_Records = tuple[Iterator[tuple[int, list[str]]], int]  # and how many they are
+
+
+def _csv_records(source: IO[bytes], start: int, magic: bytes) -> _Records:
     encoding = "utf-16" if magic.startswith(_UTF16) else "utf-8-sig"
     try:
-        delimiter = _proven_delimiter(source, start, encoding)
+        delimiter, length = _prove(source, start, encoding)
     except UnicodeError:
         encoding = _old_encoding(source, start)
-        delimiter = _proven_delimiter(source, start, encoding)
-    return _records(_read_csv(source, start, encoding, delimiter))
+        delimiter, length = _prove(source, start, encoding)
+    return _records(_read_csv(source, start, encoding, delimiter)), length
 
 
-def _proven_delimiter(source: IO[bytes], start: int, encoding: str) -> str:
-    """The delimiter, once the file was read to its end with it. Raises: Refusal("unreadable_file"), UnicodeError."""
+def _prove(source: IO[bytes], start: int, encoding: str) -> tuple[str, int]:
+    """The delimiter and the number of records, once the file was read to its end.
+
+    Raises: Refusal("unreadable_file"), UnicodeError.
+    """
     with _text(source, start, encoding) as text:
         delimiter = _delimiter(text.read(SAMPLE))
     try:
-        for _ in _read_csv(source, start, encoding, delimiter):
-            pass
+        return delimiter, sum(map(any, _read_csv(source, start, encoding, delimiter)))
     except csv.Error:
         raise Refusal("unreadable_file") from None
-    return delimiter
 
 
 def _delimiter(sample: str) -> str:
@@ -171,7 +176,7 @@ def _old_encoding(source: IO[bytes], start: int) -> str:
 
 
 # --- XLSX -------------------------------------------------------------------------------------------------------------
-def _sheet_records(source: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
+def _sheet_records(source: IO[bytes]) -> _Records:
     start = source.tell()
     try:
         if zipfile.is_zipfile(source):
@@ -182,7 +187,7 @@ def _sheet_records(source: IO[bytes]) -> Iterator[tuple[int, list[str]]]:
         sheet = python_calamine.CalamineWorkbook.from_filelike(source).get_sheet_by_index(0)
     except (python_calamine.CalamineError, zipfile.BadZipFile, IndexError):
         raise Refusal("unreadable_file") from None
-    return _records([_cell(value) for value in row] for row in sheet.iter_rows())
+    return _records([_cell(value) for value in row] for row in sheet.iter_rows()), sheet.height
 
 
 def _cell(value: object) -> str:

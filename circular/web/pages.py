@@ -11,21 +11,24 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, kits, places, projects, reservations, settings, unfound
+from circular import catalog, clock, db, draws, facets, kits, places, projects, reservations, settings, slots, unfound
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
+from circular.web import narrowing
 
 blueprint = Blueprint("web", __name__, template_folder="templates")
 STATIC = pathlib.Path(__file__).parent / "static"
-FILTERS = ("category", "place", "commune", "min_quantity")
-ASKED = ("q", "kind", "condition", *FILTERS)
+FILTERS = ("category", "place", "commune", "min_quantity", "available_on")  # fields of the form
+ASKED = ("q", *narrowing.ASKED)
 TILES = 8
+MOST_SLOTS = 24  # offered on a page
 SELECT_LIMIT = 50  # places offered in the filter's list
 FORM = re.compile(r"[\w-]{16,64}", re.ASCII)
 # Where somebody puts right what a refusal says; what no field can put right is said above the form.
 FIELD_OF = {
     "bad_phone": "tel", "opted_out": "tel", "too_many_reservations": "tel", "sold_out": "quantity",
+    "above_maximum": "quantity", "already_entered": "tel",
     "below_minimum": "quantity", "not_a_step": "quantity", "whole_number_needed": "quantity",
     "quantity_not_positive": "quantity",
 }  # fmt: skip
@@ -38,10 +41,11 @@ def home() -> Response:
     asked = {name: request.args[name].strip() for name in ASKED if request.args.get(name, "").strip()}
     cursor = request.args.get("cursor", "")
     errors: dict[str, list[str]] = {}
-    found, total = None, ""
+    found, total, counted = None, "", {}
     try:
         query = catalog.query({**asked, "cursor": cursor})
         found = catalog.find(query)
+        counted = facets.count(query, found) if asked else {}
         total = "" if cursor else catalog.count(query, found)
         if not found.items and set(asked) == {"q"}:
             unfound.note_apart(asked["q"], "web")
@@ -49,7 +53,8 @@ def home() -> Response:
         if refusal.code != "invalid":
             raise
         errors = field_sentences(refusal.facts["errors"])
-    categories = catalog.categories()
+    categories, town = catalog.categories(), places.find_places(limit=SELECT_LIMIT)
+    named = {category["code"]: category for category in categories}
     return page(
         "home.html",
         422 if errors else 200,
@@ -63,8 +68,11 @@ def home() -> Response:
         categories=[category for category in categories if category["parent"] is None],
         tiles=TILES,
         now=db.to_ms(clock.now()),
-        chosen=next((category for category in categories if category["code"] == asked.get("category")), None),
-        places=places.find_places(limit=SELECT_LIMIT),
+        chosen=named.get(asked.get("category", "")),
+        places=town,
+        hidden={name: value for name, value in asked.items() if name not in ("q", *FILTERS)},
+        facets=narrowing.offered(asked, counted, named),
+        narrowed=narrowing.chosen(asked, named, town),
     )
 
 
@@ -78,6 +86,7 @@ def listing(code: str) -> Response:
 def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
     field = FIELD_OF.get(refusal.code) if refusal else None
     now = db.to_ms(clock.now())
+    draw = draws.of_listing(facts["code"]) if facts["allocation"] != "first_come" else None
     return page(
         "listing.html",
         status_of(refusal) if refusal else 200,
@@ -87,9 +96,12 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
+        free=[] if facts["kind"] == "material" else slots.next_free(facts["code"], clock.now_ms(), MOST_SLOTS)[1],
         typed=typed,
         said=sentence(refusal) if refusal else "",
         field=field,
+        draw=draw,
+        open=draw is None or draw["state"] == "open",
     )
 
 
@@ -97,15 +109,18 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
     refuse_foreign_form()
-    typed = _typed("quantity", "tel")
+    typed = _typed("quantity", "tel", "slot")
     try:
-        made = reservations.reserve_by_phone(
-            typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or ""
-        )
+        made = draws.ask_by_phone(
+            typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or "",
+            slot=_slot(typed["slot"]),
+        )  # fmt: skip
     except Refusal as refusal:
         response = _listing(catalog.get(code), typed, refusal)
         response.headers.update(headers_of(refusal, refusal))
         return response
+    if "ticket" in made:
+        return page("entered.html", at=url_for("web.listing", code=code), made=made)
     return page(
         "reserved.html",
         at=url_for("web.listing", code=code),
@@ -113,6 +128,12 @@ def reserve(code: str) -> Response:
         place=places.where(made["place"], made["site"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
+
+
+def _slot(text: str) -> slots.Slot | None:
+    """A slot as the form writes it, `start-end` in milliseconds."""
+    found = re.fullmatch(r"(\d{1,15})-(\d{1,15})", text)
+    return slots.Slot(int(found[1]), int(found[2])) if found else None
 
 
 def _typed(*names: str) -> dict[str, str]:

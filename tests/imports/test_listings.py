@@ -67,11 +67,12 @@ def test_import_dry_run_writes_nothing_and_reports_the_same(town: Town) -> None:
 
 
 def test_import_tells_its_progress(town: Town) -> None:
-    heard: list[int] = []
+    heard: list[tuple[int, int]] = []
+    file = rows(*(plank(external_id=f"p-{n}") for n in range(1001)))
 
-    imports.import_listings(ADMIN, rows(*(plank(external_id=f"p-{n}") for n in range(501))), progress=heard.append)
+    imports.import_listings(ADMIN, file, progress=lambda done, total: heard.append((done, total)))
 
-    assert heard == [500, 501]
+    assert heard == [(1000, 1001), (1001, 1001)]
 
 
 def test_import_refuses_a_second_row_of_the_same_thing(town: Town) -> None:

@@ -1,6 +1,7 @@
 """Scripted conversations: `phone > text`, `phone < text`, as the person would see them.
 
     given 41271 Planche sapin 200x20 cm: 40 piece bois-planche     a listing that exists from here on, or so many of it
+    draw 41271 from 1 h to 9 h [at most 1]                          its staff plan a draw (or a queue)
     given project 10017 Banc: bois-palette:3:piece|metal:2:kg       a project, and what it takes
     > BOIS                                                          what the person texts
     < BOIS (1):                                                     what they read back, every line of it
@@ -26,7 +27,7 @@ from datetime import UTC, datetime
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, db, places, projects, sites
+from circular import catalog, clock, db, draws, places, projects, sites
 from sms import inbox, messages, outbox, worker
 from tests.town import ADMIN, FABIOLA, JOSEPH, MIRTHA
 
@@ -40,6 +41,7 @@ PROJECT = re.compile(r"given project (\d+) (.+): (\S+)")
 SITE = re.compile(r"given site (\w+) (.+): ([\d-]+) (.+)")
 MOVED = re.compile(r"site (\w+) ([\d-]+)")
 WAITED = re.compile(r"wait (\d+) (min|h|days?)")
+PLANNED = re.compile(r"(draw|queue) (\d+) from (\d+) h to (\d+) h(?: at most (\d+))?")
 GIVEN = re.compile(r"given (\d+) (.+): ([\d.]+) (\w+) ([\w-]+)(?: (?!from )(\w+))?(?: from ([\d-]+))?(?: at (\w+))?")
 
 
@@ -109,7 +111,7 @@ def deliver() -> None:
 def play(client: FlaskClient, script: str) -> None:
     """Hold the conversation and compare each reply with the script."""
     phones = {name: Phone(client, number) for name, number in CAST.items()}
-    with time_machine.travel(MONDAY, tick=False) as clock:
+    with time_machine.travel(MONDAY, tick=False) as time:
         for line in [*script.splitlines(), ""]:
             spoken = SPOKEN.fullmatch(line)
             if not spoken or spoken["sign"] != "<":
@@ -125,10 +127,12 @@ def play(client: FlaskClient, script: str) -> None:
                     phone.receive(words)
             elif given := GIVEN.fullmatch(line) or PROJECT.fullmatch(line) or SITE.fullmatch(line):
                 publish(given)
+            elif planned := PLANNED.fullmatch(line):
+                plan(planned)
             elif moved := MOVED.fullmatch(line):
                 sites.revise(ADMIN, moved[1], {"available_from": moved[2]}, None)
             elif waited := WAITED.fullmatch(line):
-                clock.shift(int(waited[1]) * SECONDS[waited[2]])
+                time.shift(int(waited[1]) * SECONDS[waited[2]])
                 worker.chores("worker-test")
                 deliver()
             else:
@@ -151,6 +155,13 @@ def publish(given: re.Match[str]) -> None:
               "kind": kind or "material", "available_from": start, "site": site_code}  # fmt: skip
     with db.transaction():
         catalog.put(ADMIN, values, None, code)
+
+
+def plan(planned: re.Match[str]) -> None:
+    """The window of a `draw` or `queue` line."""
+    allocation, code, start, end, most = planned.groups()
+    hours = {"opens_at": clock.later(3600 * int(start)), "closes_at": clock.later(3600 * int(end))}
+    draws.plan(ADMIN, code, {"allocation": allocation, **hours, "max_per_person": most})
 
 
 def matches(heard: str, reply: str, pins: list[str], said: str = "") -> None:

@@ -21,7 +21,7 @@ from circular import settings
 from circular.i18n import DOMAINS, LANGUAGES, STAND_INS
 from circular.text import fold
 from sms import conversation, lexicon
-from sms.commands import CONTEXTS, INDEX, INTENTS, KEYWORDS, UNVERIFIED, Command, parse
+from sms.commands import CONTEXTS, INDEX, INTENTS, KEYWORDS, UNVERIFIED, Command, parse, plain
 
 SHARED = pathlib.Path(__file__).parents[3] / "shared" / "data"  # real people's messages, where this machine has them
 FLOOR = 0.95  # of messages whose intent is right
@@ -432,3 +432,15 @@ def test_words_that_we_tell_people_are_understood(language: str) -> None:
         command = parse(word.replace("{code}", "41271").replace("{pin}", "7391"))
         assert command.intent != "search", word
         assert command.language in (None, language), (word, command)
+
+
+@given(
+    st.from_regex(r"[Rr] ?[0-9]{4,13}( [0-9]{1,5})?", fullmatch=True)
+    | st.text(alphabet="Rr 0123456789é.", max_size=14),
+    st.sampled_from(CONTEXTS),
+)
+def test_the_short_way_for_reservations_agrees(line: str, context: str) -> None:
+    """Whatever is understood at a glance is what the whole understanding makes of it, after whatever was shown."""
+    command = plain(line)
+    if command is not None:
+        assert command == parse(line, context)

@@ -31,6 +31,7 @@ LONGEST = {
     "code": "412710",
     "count": "999",
     "some": "12.5",
+    "until": "13h30",
     "share": "100",
     "service": "Récup & Réemploi du Lamentin 1",
     "day": "ven 27/11",
@@ -39,6 +40,7 @@ LONGEST = {
     "limit": "2000",
     "machine": "412710",
     "lines": "",
+    "maximum": "12,5 m2",
     "minimum": "12,5 m2",
     "minutes": "10",
     "n": "3",
@@ -51,6 +53,7 @@ LONGEST = {
     "rank": "99",
     "step": "12,5 m2",
     "text": "carrelage gres",
+    "ticket": "WM7MWQ9W",
     "time": "16h30",
     "title": "",
     "words": "CARRELAGE GRES",
@@ -69,7 +72,9 @@ REFUSALS = (
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
     "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
     "already_extended", "still_available", "too_many_waits", "offer_lapsed", "too_many_alerts", "alert_too_wide",
-    "no_such_alert", "not_buildable", "below_builder_minimum", "kept_for_residents",
+    "no_such_alert", "not_open_yet", "entries_only", "window_closed", "already_entered", "above_maximum",
+    "outside_hours", "slot_taken", "slot_in_past", "too_soon", "too_far", "quota_exceeded",
+    "training_required", "too_late", "not_buildable", "below_builder_minimum", "kept_for_residents",
 )  # fmt: skip
 # What a USSD screen offers besides its text (sms/conversation.py).
 OFFERED = {
@@ -324,12 +329,12 @@ def test_render_shortens_the_title_before_the_place() -> None:
     )
 
     assert said.startswith("41271 Raboteuse dégauchisseuse à bois")
-    assert said.endswith(", Atelier. Pour réserver une date, appelez: 0596501234. 0 = aide")
+    assert said.endswith(". R 41271 = heures libres. R 41271 VEN 14H = réserver. Tel 0596501234. 0 = aide")
 
 
 def test_render_without_a_phone_names_the_town_hall() -> None:
     """Nobody reads "appelez:" and nothing after it."""
-    assert "appelez: la mairie" in replies.render("details_slot", "fr", code="1", title="t", place="p", phone="")
+    assert "Tel la mairie" in replies.render("details_slot", "fr", code="1", title="t", place="p", phone="")
 
 
 @pytest.mark.parametrize(
@@ -432,7 +437,7 @@ def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, 
         if "title" in wanted:
             title = segments.fit(facts["title"])
             assert whole(title, shown, least), (title, shown)
-        for n, row in enumerate(screen.rows, 1):
+        for n, row in enumerate(screen.rows if screen.key != "slots" else (), 1):  # no titles in it
             line = next(line for line in shown.splitlines() if line.startswith(f"{n} "))
             told = screens.said(row.facts, language)
             for name in {"pin", "code"} & set(told):
@@ -524,7 +529,7 @@ def test_demo_fits_in_every_language(town: Town) -> None:
     assert seen >= {"details", "details_slot", "ask_quantity", "confirm", "too_few", "reserved", "mine", "mine_one",
                     "cancel_ask", "cancelled", "results", "results_end", "projects", "machines", "none",
                     "offer_human", "extended", "alert_added", "alerts", "refusal_already_extended",
-                    "refusal_not_reservable", "project_ready", "project_missing", "kit_confirm", "kit_reserved",
+                    "slots", "project_ready", "project_missing", "kit_confirm", "kit_reserved",
                     "kit_reserved_machine",
                     "refusal_not_buildable"}  # fmt: skip
 
@@ -548,7 +553,7 @@ def test_longest_real_values_fit_every_text(language: str) -> None:
                 rows = tuple(Row({**facts, "n": line, "title": titles[(n + line) % len(titles)]}, Command("mine"))
                              for line in (1, 2, 3))  # fmt: skip
                 row_key = LISTS.get(key, "alert_line")
-                sms, ussd = fits(Screen(key, {"words": facts["words"], "count": 999}, row_key, rows), {}, language, 0)
+                sms, ussd = fits(Screen(key, {**facts, "count": 999}, row_key, rows), {}, language, 0)
                 assert sms.count("\n") >= 3
                 assert ussd.count("\n") >= 3
             else:

@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import clock, db, people, reservations, settings
+from circular import clock, db, draws, people, reservations, settings
 from sms import inbox, messages, ways
 from sms.gateways.base import Outcome, Outgoing, Receipt, Retry
 from sms.messages import ANSWER, LAST, NOTICE, OFFER
@@ -271,7 +271,7 @@ def test_a_pickup_code_waits_for_no_morning(town: Town) -> None:
     line = Line()
     post = Post(line)
     with time_machine.travel(NIGHT, tick=True):
-        made = reservations.reserve_by_phone(FABIOLA, town.listing()["code"], 1, "web:1", visitor="v")
+        made = draws.ask_by_phone(FABIOLA, town.listing()["code"], 1, "web:1", visitor="v")
         reservations.cancel(town.staff, made["reference"])
         post.round()
         assert len(line.read) == 1 and made["pickup_code"] in line.texts[0]

@@ -117,15 +117,20 @@ def test_listing_all_reserved_or_gone(town: Town, client: FlaskClient) -> None:
     assert not reserved.all("form", method="post") and not gone.all("form", method="post")
 
 
-def test_machine_is_for_the_place(town: Town, client: FlaskClient) -> None:
-    """A machine has no form: the place's number instead."""
+def test_machine_is_booked_for_a_time(town: Town, client: FlaskClient) -> None:
+    """Its free slots are a form that reserves; the place's number is there too."""
     code = town.listing(kind="machine", title="Scie à ruban", category="machine", quantity=1)["code"]
 
     page = read(client.get(f"/l/{code}"))
 
-    assert not page.all("form", method="post")
     assert "contactez le lieu" in page.one("main")["text"]
     assert page.all("a", href="tel:+596596500000")
+    slot, form = page.all("option")[0]["value"], page.one("input", name="form")["value"]
+    taken = client.post(f"/l/{code}/reserve", data={"form": form, "slot": slot, "tel": "0696 00 00 02"})
+    assert taken.status_code == 200
+    again = client.post(f"/l/{code}/reserve", data={"form": form[::-1], "slot": slot, "tel": "0696 00 00 03"})
+    assert again.status_code == 409
+    assert "Ce créneau est pris" in read(again).one(role="alert")["text"]
 
 
 def test_markup_in_a_title_is_text(town: Town, client: FlaskClient) -> None:

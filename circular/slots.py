@@ -1,0 +1,423 @@
+"""Slots: when a machine, a tool, a room or a workshop can be used. Availability follows from rules; only exceptions are kept.
+
+A slot is half-open, [starts_at, ends_at), so that back-to-back slots do not conflict (design/architecture.md, traps). It lies
+within the opening hours of its listing (else of its place), in local wall time, on a grid of steps that begins when it
+opens. A step of 0 makes each opening one slot: a workshop's sessions are its opening hours, `We 18:00-20:00`, and its
+quantity is the places. A booked room blocks what stands in it (its children), and the reverse.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
+
+from circular import catalog, clock, db, people, places, settings
+from circular.checks import MILLI, Fields
+from circular.errors import Refusal
+from circular.people import Actor
+
+MINUTE = 60_000  # milliseconds
+DAY = 24 * 60 * MINUTE
+LONGEST_LOOK = 92 * DAY  # of an availability
+OCCUPYING = ("held", "prepared", "picked_up")
+REASON_LIMIT = 120
+
+
+class SlotRule(db.Table):
+    """The rules of one listing; what has no row has DEFAULTS. Minutes; `quota_minutes` of one person in a week, 0: any."""
+
+    listing_id = BigIntegerField(primary_key=True)
+    step_minutes = IntegerField()
+    longest_minutes = IntegerField()
+    notice_minutes = IntegerField()
+    horizon_days = IntegerField()
+    buffer_minutes = IntegerField()
+    quota_minutes = IntegerField()
+    cancel_minutes = IntegerField()
+    training = TextField(default="")
+    parent_id = BigIntegerField(null=True)
+
+
+class SlotBlock(db.Table):
+    """A time at which nobody can book: maintenance, an event."""
+
+    id = BigAutoField()
+    reference = TextField(unique=True)
+    listing_id = BigIntegerField()
+    starts_at = db.UtcDateTimeField()
+    ends_at = db.UtcDateTimeField()
+    reason = TextField()
+    created_at = db.UtcDateTimeField()
+
+
+class Training(db.Table):
+    """Somebody may use what needs the training `code`, until a time (None: for good), says a place."""
+
+    id = BigAutoField()
+    person_id = BigIntegerField()
+    code = TextField()
+    place_id = BigIntegerField()
+    until = BigIntegerField(null=True)
+    created_at = db.UtcDateTimeField()
+
+
+class Rules(NamedTuple):
+    """See SlotRule. Defaults after fab-manager's: one hour, 60 days ahead (design/reservations.md, 4c)."""
+
+    step_minutes: int = 60
+    longest_minutes: int = 240
+    notice_minutes: int = 0
+    horizon_days: int = 60
+    buffer_minutes: int = 0
+    quota_minutes: int = 0
+    cancel_minutes: int = 120
+    training: str = ""
+    parent_id: int | None = None
+
+
+DEFAULTS = {"workshop": Rules(step_minutes=0, longest_minutes=24 * 60)}
+
+
+class Slot(NamedTuple):
+    """Milliseconds since 1970, the end exclusive."""
+
+    starts_at: int
+    ends_at: int
+
+
+class Free(NamedTuple):
+    """A slot of the grid, and how many units of the listing are free in it."""
+
+    starts_at: int
+    ends_at: int
+    units: int
+
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+def rules(listing: Mapping[str, Any]) -> Rules:
+    """The rules of a listing."""
+    found = db.row(f"SELECT {', '.join(Rules._fields)} FROM slot_rule WHERE listing_id = ?", listing["id"])
+    return Rules(*found) if found else DEFAULTS.get(listing["kind"], Rules())
+
+
+def set_rules(actor: Actor, code: str, values: Mapping[str, Any]) -> Rules:
+    """Change some of a listing's rules, by the staff of its place; `parent` is the code of the room that it stands in.
+
+    Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "slot_not_allowed" | "invalid").
+    """
+    with db.transaction():
+        listing = _staffed(actor, code)
+        fields = Fields(values, partial=True)
+        for name in Rules._fields[:7]:
+            fields.whole(name, most=366 if name == "horizon_days" else 366 * 24 * 60)
+        fields.text("training", 40)
+        fields.text("parent", 20)
+        parent = fields.clean.pop("parent", None)
+        changes = fields.clean
+        if parent is not None:
+            changes["parent_id"] = _parent(fields, listing, parent)
+        fields.done()
+        chosen = rules(listing)._replace(**changes)
+        db.run("DELETE FROM slot_rule WHERE listing_id = ?", listing["id"])
+        marks = ", ".join("?" * (len(Rules._fields) + 1))
+        db.run(
+            f"INSERT INTO slot_rule (listing_id, {', '.join(Rules._fields)}) VALUES ({marks})", listing["id"], *chosen
+        )
+        return chosen
+
+
+def _parent(fields: Fields, listing: Mapping[str, Any], code: str) -> int | None:
+    if not code:
+        return None
+    try:
+        parent = catalog.get(code)
+    except Refusal:
+        fields.errors.add("parent", "unknown_choice", choices="GET /listings?kind=room")
+        return None
+    if parent["id"] == listing["id"] or parent["place_id"] != listing["place_id"] or parent["kind"] == "material":
+        fields.errors.add("parent", "unknown_choice", choices="GET /listings?kind=room")
+    return int(parent["id"])
+
+
+def _staffed(actor: Actor, code: str) -> dict[str, Any]:
+    """A listing that is booked, locked, for the staff of its place."""
+    catalog.lock(code)
+    listing = catalog.get(code, actor)
+    actor.require_place(listing["place_id"], listing["place"])
+    if listing["kind"] == "material":
+        raise Refusal("slot_not_allowed", code=code, title=listing["title"])
+    return listing
+
+
+# --- what is taken ----------------------------------------------------------------------------------------------------
+def lock(code: str) -> None:
+    """Lock a listing with what it blocks and what blocks it, in the order of their ids: no two bookings wait in a ring.
+
+    Raises: Refusal("bad_code" | "no_such_listing").
+    """
+    found = db.value("SELECT id FROM listing WHERE code = ?", code)
+    if found is None:
+        catalog.lock(code)
+    for one in sorted((found, *_family(found))):
+        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", one)
+
+
+def _family(listing_id: int) -> list[int]:
+    """The room that something stands in, and what stands in a room."""
+    return [
+        int(row[0])
+        for row in db.rows(
+            "SELECT parent_id FROM slot_rule WHERE listing_id = ? AND parent_id IS NOT NULL "
+            "UNION SELECT listing_id FROM slot_rule WHERE parent_id = ?",
+            listing_id, listing_id,
+        )
+    ]  # fmt: skip
+
+
+class _Taken(NamedTuple):
+    starts_at: int
+    ends_at: int
+    units: int
+
+
+def _taken(listing: Mapping[str, Any], start: int, end: int, but: int | None = None) -> list[_Taken]:
+    """What is taken between two moments: reservations (but for one), closed times, and what the family holds."""
+    family = _family(listing["id"])
+    everything = listing["quantity"]
+    marks = ", ".join("?" * (1 + len(family)))
+    states = ", ".join(f"'{state}'" for state in OCCUPYING)
+    booked = db.rows(
+        f"SELECT listing_id, starts_at, ends_at, quantity FROM reservation WHERE listing_id IN ({marks}) "
+        f"AND starts_at < ? AND ends_at > ? AND state IN ({states}) AND id <> ?",
+        listing["id"], *family, end, start, but or 0,
+    )  # fmt: skip
+    closed = db.rows(
+        f"SELECT listing_id, starts_at, ends_at FROM slot_block WHERE listing_id IN ({marks}) AND starts_at < ? "
+        "AND ends_at > ?",
+        listing["id"], *family, end, start,
+    )  # fmt: skip
+    return [
+        *(_Taken(since, until, units if one == listing["id"] else everything) for one, since, until, units in booked),
+        *(_Taken(since, until, everything) for _one, since, until in closed),
+    ]
+
+
+def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buffer: int) -> int:
+    """Thousandths of a unit free during a slot: at its fullest moment, with a pause before and after what is taken."""
+    near = [one for one in taken if one.starts_at - buffer < slot.ends_at and one.ends_at + buffer > slot.starts_at]
+    moments = {slot.starts_at, *(max(slot.starts_at, one.starts_at - buffer) for one in near)}
+    fullest = max(
+        (sum(one.units for one in near if one.starts_at - buffer <= at < one.ends_at + buffer) for at in moments),
+        default=0,
+    )
+    return max(0, int(listing["quantity"]) - fullest)
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot]:
+    """When a listing can be used between two moments, whole openings (the first may have begun before)."""
+    hours = listing["opening_hours"] or listing["place_hours"] or settings.get().default_opening_hours
+    for opens, closes in places.openings(hours, db.from_ms(start), db.from_ms(end)):
+        yield Slot(db.to_ms(opens), db.to_ms(closes))
+
+
+def _grid(opening: Slot, step: int) -> Iterator[Slot]:
+    if not step:
+        yield opening
+        return
+    at = opening.starts_at
+    while at + step <= opening.ends_at:
+        yield Slot(at, at + step)
+        at += step
+
+
+def free(listing: Mapping[str, Any], start: int, end: int, limit: int = 1000) -> list[Free]:
+    """The first free slots of the grid between two moments (milliseconds), within notice and horizon."""
+    chosen, now = rules(listing), clock.now_ms()
+    start = max(start, now + chosen.notice_minutes * MINUTE)
+    end = min(end, start + LONGEST_LOOK, now + chosen.horizon_days * DAY)
+    if start >= end:
+        return []
+    taken = _taken(listing, start - DAY, end + DAY)
+    found: list[Free] = []
+    for opening in _openings(listing, start, end):
+        for slot in _grid(opening, chosen.step_minutes * MINUTE):
+            if slot.starts_at < start or slot.starts_at >= end:
+                continue
+            units = _units(listing, taken, slot, chosen.buffer_minutes * MINUTE)
+            if units >= MILLI:
+                found.append(Free(*slot, units))
+                if len(found) >= limit:
+                    return found
+    return found
+
+
+def availability(code: str, since: datetime | None, until: datetime | None) -> list[Free]:
+    """The free slots of a listing between two moments; a week from now when none are given.
+
+    Raises: Refusal("bad_code" | "no_such_listing" | "slot_not_allowed").
+    """
+    listing = catalog.get(code)
+    if listing["kind"] == "material":
+        raise Refusal("slot_not_allowed", code=code, title=listing["title"])
+    start = clock.now_ms() if since is None else db.to_ms(since)
+    return free(listing, start, start + 7 * DAY if until is None else db.to_ms(until))
+
+
+# --- booking ----------------------------------------------------------------------------------------------------------
+def read(values: object) -> Slot:
+    """A slot as the API writes it, `{"starts_at", "ends_at"}` in RFC 3339. Raises: Refusal("invalid")."""
+    fields = Fields(values if isinstance(values, Mapping) else {})
+    for name in ("starts_at", "ends_at"):
+        fields.raw(name, required=True)
+        fields.moment(name, settings.get().timezone)
+    clean = fields.done()
+    return Slot(clean["starts_at"], clean["ends_at"])
+
+
+def check(
+    listing: Mapping[str, Any], slot: Slot, units: int, person_id: int, *, staff: bool = False, but: int | None = None
+) -> None:
+    """Whether somebody may book `units` (thousandths) of a listing then; `but` for a reservation that moves. Under the lock.
+
+    Staff are bound by hours and by what is taken alone.
+    Raises: Refusal("slot_in_past" | "too_soon" | "too_far" | "too_long" | "not_on_grid" | "outside_hours" |
+    "training_required" | "quota_exceeded" | "slot_taken").
+    """
+    chosen, now = rules(listing), clock.now_ms()
+    facts = {"code": listing["code"], "title": listing["title"], "phone": listing["place_phone"]}
+    if slot.ends_at <= slot.starts_at:
+        raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)
+    if slot.starts_at < now:
+        raise Refusal("slot_in_past", **facts)
+    if not staff:
+        _check_rules(listing, chosen, slot, person_id, facts)
+    opening = next((one for one in _openings(listing, slot.starts_at, slot.ends_at)
+                    if one.starts_at <= slot.starts_at and slot.ends_at <= one.ends_at), None)  # fmt: skip
+    if opening is None:
+        raise Refusal("outside_hours", hours=listing["opening_hours"] or listing["place_hours"], **facts)
+    step = chosen.step_minutes * MINUTE
+    if slot != opening if not step else any((moment - opening.starts_at) % step for moment in slot):
+        raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)
+    buffer = chosen.buffer_minutes * MINUTE
+    left = _units(listing, _taken(listing, slot.starts_at - buffer, slot.ends_at + buffer, but), slot, buffer)
+    if left < units:
+        following = free(listing, slot.starts_at, slot.starts_at + 14 * DAY, 3)
+        raise Refusal(
+            "slot_taken", available=catalog.amount(left),
+            next=[{"starts_at": _told(one.starts_at), "ends_at": _told(one.ends_at)} for one in following], **facts,
+        )  # fmt: skip
+
+
+def _told(moment: int) -> str:
+    return clock.rfc3339(db.from_ms(moment))
+
+
+def _check_rules(
+    listing: Mapping[str, Any], chosen: Rules, slot: Slot, person_id: int, facts: Mapping[str, Any]
+) -> None:
+    now = clock.now_ms()
+    if slot.starts_at < now + chosen.notice_minutes * MINUTE:
+        raise Refusal("too_soon", notice=chosen.notice_minutes, **facts)
+    if slot.starts_at > now + chosen.horizon_days * DAY:
+        raise Refusal("too_far", horizon=chosen.horizon_days, **facts)
+    if slot.ends_at - slot.starts_at > chosen.longest_minutes * MINUTE:
+        raise Refusal("too_long", longest=chosen.longest_minutes, **facts)
+    if chosen.training and not trained(person_id, chosen.training, slot.ends_at):
+        raise Refusal("training_required", training=chosen.training, **facts)
+    if chosen.quota_minutes:
+        monday = clock.local(db.from_ms(slot.starts_at), settings.get().timezone)
+        monday = monday.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=monday.weekday())
+        people.lock(person_id)
+        used = db.value(
+            "SELECT CAST(COALESCE(SUM(ends_at - starts_at), 0) AS BIGINT) FROM reservation WHERE listing_id = ? "
+            "AND person_id = ? AND starts_at >= ? AND starts_at < ? "
+            "AND state IN ('held', 'prepared', 'picked_up', 'given_back')",
+            listing["id"], person_id, db.to_ms(monday), db.to_ms(monday + timedelta(days=7)),
+        )  # fmt: skip
+        if used + slot.ends_at - slot.starts_at > chosen.quota_minutes * MINUTE:
+            raise Refusal("quota_exceeded", quota=chosen.quota_minutes, **facts)
+
+
+def check_deadline(listing: Mapping[str, Any], starts_at: int) -> None:
+    """Until when somebody may move or cancel by themselves. Raises: Refusal("too_late")."""
+    if starts_at - rules(listing).cancel_minutes * MINUTE <= clock.now_ms():
+        raise Refusal("too_late", code=listing["code"], title=listing["title"], phone=listing["place_phone"])
+
+
+# --- closed times, trainings ------------------------------------------------------------------------------------------
+def block(actor: Actor, code: str, slot: Slot, reason: str) -> dict[str, Any]:
+    """Close a time of a listing, by the staff of its place. Whoever has it is the affair of `reservations.close_slot`.
+
+    Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "slot_not_allowed" | "invalid").
+    """
+    fields = Fields({"reason": reason, "ends_at": slot.ends_at}, partial=True)
+    fields.text("reason", REASON_LIMIT)
+    if slot.ends_at <= slot.starts_at:
+        fields.errors.add("ends_at", "positive")
+    fields.errors.refuse()
+    listing, reference = _staffed(actor, code), secrets.token_hex(8)
+    db.run(
+        "INSERT INTO slot_block (reference, listing_id, starts_at, ends_at, reason, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        reference, listing["id"], *slot, fields.clean.get("reason", ""), clock.now_ms(),
+    )  # fmt: skip
+    return {"reference": reference, "listing": code, "reason": fields.clean.get("reason", ""), **slot._asdict()}
+
+
+def blocks(code: str) -> list[dict[str, Any]]:
+    """The closed times of a listing that are not over. Raises: Refusal("no_such_listing" | "bad_code")."""
+    listing = catalog.get(code)
+    query = (
+        "SELECT reference, starts_at, ends_at, reason FROM slot_block WHERE listing_id = ? AND ends_at > ? "
+        "ORDER BY starts_at"
+    )
+    return [{"listing": code, **found} for found in db.dicts(query, listing["id"], clock.now_ms())]
+
+
+def unblock(actor: Actor, code: str, reference: str) -> None:
+    """Open a closed time again. Raises: as `block`, and Refusal("no_such_block")."""
+    with db.transaction():
+        listing = _staffed(actor, code)
+        if not db.run("DELETE FROM slot_block WHERE reference = ? AND listing_id = ?", reference, listing["id"]):
+            raise Refusal("no_such_block")
+
+
+def train(actor: Actor, phone: str, code: str, until: datetime | None) -> dict[str, Any]:
+    """Note that whoever has this phone knows how to use what needs the training `code`. Twice changes the date.
+
+    Raises: Refusal("wrong_role" | "bad_phone" | "invalid").
+    """
+    actor.require("staff")
+    fields = Fields({"training": code})
+    fields.text("training", 40, required=True)
+    name = fields.done()["training"]
+    with db.transaction():
+        person_id = people.ensure(people.reachable_phone(phone))
+        end = None if until is None else db.to_ms(until)
+        db.run(
+            "INSERT INTO training (person_id, code, place_id, until, created_at) VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT (person_id, code) DO UPDATE SET until = excluded.until, place_id = excluded.place_id",
+            person_id, name, actor.place_id or 0, end, clock.now_ms(),
+        )  # fmt: skip
+        return {"training": name, "until": end}
+
+
+def trained(person_id: int, code: str, at: int) -> bool:
+    """Whether somebody knows how to use what needs a training, at a moment."""
+    query = "SELECT 1 FROM training WHERE person_id = ? AND code = ? AND (until IS NULL OR until >= ?)"
+    return db.value(query, person_id, code, at) is not None
+
+
+def forget(person_id: int) -> None:
+    """Somebody is erased: their trainings go."""
+    db.run("DELETE FROM training WHERE person_id = ?", person_id)
+
+
+def next_free(code: str, since: int, limit: int) -> tuple[dict[str, Any], Sequence[Free]]:
+    """A listing and its first free slots from a moment on. Raises: Refusal("bad_code" | "no_such_listing")."""
+    listing = catalog.get(code)
+    return listing, free(listing, since, since + LONGEST_LOOK, limit)
