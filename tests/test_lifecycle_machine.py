@@ -154,11 +154,21 @@ class Machine(waiting.Machine):
         self.booked.remove(one)
 
     # --- time ---
-    @rule(minutes=st.sampled_from([-1_000_000, -1440, -60, 60, 1440, 5_000_000]))
-    def jump(self, minutes: int) -> None:
-        """The clock is set, back or ahead, and nobody sweeps meanwhile."""
+    def set_clock(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
         self.clock.move_to(self.now, tick=False)
+
+    @rule(minutes=st.sampled_from([-20_000, -1440, 60, 20_000, 5_000_000]))
+    def jump(self, minutes: int) -> None:
+        """The clock is set, back or ahead, and nobody sweeps meanwhile."""
+        self.set_clock(minutes)
+
+    @rule(minutes=st.sampled_from([60, 20_000, 5_000_000]), who=st.integers(0, 4), quantity=st.integers(1, 6))
+    def slip(self, minutes: int, who: int, quantity: int) -> None:
+        """Somebody reserves while the clock is ahead; then it is put right."""
+        self.set_clock(minutes)
+        self.reserve(who, quantity)
+        self.set_clock(-minutes)
 
     @rule(minutes=st.sampled_from([30, 60, 120, 600, 1440, 20_000]), sweep=st.booleans())
     def wait(self, minutes: int, sweep: bool) -> None:

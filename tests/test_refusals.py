@@ -40,6 +40,7 @@ class World:
         self.builder = town.token("builder")
         self.resident = town.token("resident", phone=FABIOLA)
         self.me = town.person(FABIOLA)
+        self.opened: list[Any] = []  # connections that others have
 
     def send(self, method: str, path: str, who: dict[str, str] | None = None, **options: Any) -> Send:
         """A request to the API."""
@@ -274,7 +275,7 @@ def _in_progress(w: World) -> Send:
     other = db.database.obj._connect()
     other.autocommit = True
     other.execute("SELECT pg_advisory_lock(%s)", (number,))
-    w.other = other  # type: ignore[attr-defined]  # kept open
+    w.opened.append(other)
     return w.reserve({"Idempotency-Key": "slow", **w.resident})
 
 
@@ -496,7 +497,8 @@ def test_a_refusal_is_reached(
 ) -> None:
     """By a public door, again and again, in each of the six languages, with its facts filled in."""
     monkeypatch.setattr(db, "PATIENCE", 0.01)  # seconds that a writer waits for its turn
-    send = WAYS[code](World(town, client, clock, engine))
+    world = World(town, client, clock, engine)
+    send = WAYS[code](world)
 
     for language in i18n.LANGUAGES:
         answer = send({"Accept-Language": language})
@@ -507,6 +509,8 @@ def test_a_refusal_is_reached(
         if isinstance(answer, str):
             expected = i18n.catalogue("sms", language).gettext(f"refusal_{code}")
         assert readable(expected).search(said(answer, code)), (language, expected, said(answer, code))
+    for other in world.opened:
+        other.close()
 
 
 def test_every_refusal_has_its_way() -> None:
