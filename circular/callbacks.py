@@ -36,13 +36,14 @@ COLUMNS = (
 SOURCE = "FROM callback c JOIN person h ON h.id = c.person_id LEFT JOIN place p ON p.id = c.place_id"
 
 
-def ask(person_id: int, words: str, origin: str) -> dict[str, Any]:
+def ask(person_id: int, words: str, origin: str, *, door: str = "sms") -> dict[str, Any]:
     """Note that a person wants to be called, about `words`. While a request is open, asking again returns it.
 
-    `origin` names the line or form that asks: a retry of it asks once.
+    Who did not come lately appeals by it. `origin` names the line or form that asks: a retry of it asks once.
     """
     with db.transaction():
         people.lock(person_id)
+        reservations.appeal_lately(Actor(person_id, "resident", door), words)
         condition = "c.origin = ? OR (c.person_id = ? AND c.done_at IS NULL)"
         known = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {condition} ORDER BY c.id DESC LIMIT 1", origin, person_id)
         if known:

@@ -126,7 +126,7 @@ FREE = f"(l.quantity - {RESERVED})"
 QUEUED = "w.state IN ('waiting', 'offered')"
 KEPT = (
     f"CAST(COALESCE((SELECT SUM(w.quantity) FROM waiting w WHERE w.listing_id = l.id AND {QUEUED} "
-    f"AND (w.state = 'offered' OR w.quantity <= {FREE})), 0) AS BIGINT)"
+    f"AND (w.state = 'offered' OR (w.suspended_at IS NULL AND w.quantity <= {FREE}))), 0) AS BIGINT)"
 )
 AVAILABLE = f"({FREE} - {KEPT})"  # to anybody; its parameters: the present, twice
 
@@ -1365,7 +1365,7 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
     """Change fields of a listing, by the staff of its place; `revision` is the one that was read (None: any).
 
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "withdrawn" | "stale" | "invalid" | "hazard" |
-    "quantity_below_reserved").
+    "held_for_others").
     """
     actor.require("staff")
     with db.transaction():
@@ -1389,7 +1389,10 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     """Write checked changes on a locked listing and index it again."""
     promised = _promised(found["id"])
     if clean.get("quantity", found["quantity"]) < promised:
-        raise Refusal("quantity_below_reserved", reserved=amount(promised))
+        raise Refusal(
+            "held_for_others", listing=found["code"], title=found["title"], reserved=amount(promised), unit=found["unit"],
+            people=_holders(found["id"]),
+        )  # fmt: skip
     if clean.get("unit", found["unit"]) in WHOLE_UNITS and clean.get("quantity", found["quantity"]) % MILLI:
         errors = FieldErrors()
         errors.add("quantity", "whole_number")
@@ -1420,6 +1423,18 @@ def _promised(listing_id: int) -> int:
     """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
     offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
     return int(db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id))
+
+
+def _holders(listing_id: int) -> int:
+    """How many people hold some of a listing, or are offered some."""
+    return int(
+        db.value(
+            "SELECT COUNT(DISTINCT person_id) FROM (SELECT r.person_id FROM reservation r WHERE r.listing_id = ? "
+            f"AND r.starts_at IS NULL AND {LIVE} UNION ALL SELECT w.person_id FROM waiting w WHERE w.listing_id = ? "
+            "AND w.state = 'offered') AS held",
+            listing_id, clock.now_ms(), listing_id,
+        )
+    )  # fmt: skip
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:

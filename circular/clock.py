@@ -1,7 +1,7 @@
 """The only clock. Times are aware UTC datetimes inside; local wall time is for opening hours and for reading aloud."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 
@@ -25,6 +25,11 @@ def rfc3339(moment: datetime) -> str:
     """`2026-11-27T21:00:00Z`: the one form in which times leave by the API and by exports."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace(".000+00:00", "Z").replace("+00:00", "Z")
+
+
+def midnight(day: date, timezone: str) -> datetime:
+    """The first moment of a local day, UTC."""
+    return datetime.combine(day, datetime.min.time(), ZoneInfo(timezone)).astimezone(UTC)
 
 
 def later(seconds: float) -> datetime:

@@ -54,6 +54,11 @@ REFUSALS: dict[str, Rule] = {
     "no_such_calendar": Rule(Kind.MISSING, "This calendar is not there any more."),
     "no_such_closure": Rule(Kind.MISSING, "There is no such closure."),
     "needs_approval": Rule(Kind.CONFLICT, "The place has not agreed yet: approve this reservation or cancel it first."),
+    "no_approval_needed": Rule(Kind.CONFLICT, "Nobody has to agree to this reservation: cancel it, and say why."),
+    "held_for_others": Rule(
+        Kind.CONFLICT,
+        "{reserved} of {title} are held for others. Leave them, or send force and a reason: each of them is told.",
+    ),
     "not_a_no_show": Rule(Kind.CONFLICT, "Nobody missed this reservation."),
     "no_such_block": Rule(Kind.MISSING, "There is no such closed time."),
     "hazard": Rule(Kind.CONFLICT, "Asbestos or lead is declared or suspected: nobody may take it. Save it as a draft."),
@@ -118,7 +123,6 @@ REFUSALS: dict[str, Rule] = {
     "no_such_alert": Rule(Kind.MISSING, "There is no such alert."),
     # listings, places, projects, sites
     "invalid": Rule(Kind.INVALID, "Some fields need another value."),
-    "quantity_below_reserved": Rule(Kind.CONFLICT, "{reserved} are reserved: the quantity cannot go below."),
     "code_taken": Rule(Kind.CONFLICT, "The code {code} is in use."),
     "withdrawn": Rule(Kind.CONFLICT, "This listing was withdrawn: it cannot be revised."),
     "no_such_place": Rule(Kind.MISSING, "There is no place {code}."),
@@ -199,7 +203,7 @@ FIELD_ERRORS: dict[str, str] = {
     "no_machine": "This project takes no machine: leave the slot out.",
     "other_words": "Say it with other words.",
     "publishing_hazard": REFUSALS["hazard"].sentence,
-    "below_reserved": REFUSALS["quantity_below_reserved"].sentence,
+    "below_reserved": "{reserved} are reserved: the quantity cannot go below.",
     "mojibake": "The accents were lost when the file was saved: save it again as UTF-8.",
 }
 

@@ -364,7 +364,9 @@ def where(place: str, site: str | None) -> dict[str, Any]:
 
 
 # --- closed days ------------------------------------------------------------------------------------------------------
-TIMES = re.compile(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d(,([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d)*")
+TIMES = re.compile(
+    r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d(,([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d)*"
+)
 SINGLE_DAYS = ";;"  # what follows it in a place's hours are its closures and other exceptions, day by day
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

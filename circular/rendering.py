@@ -9,6 +9,7 @@ import base64
 import hashlib
 import pathlib
 from collections.abc import Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
@@ -29,7 +30,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(
         _=i18n.gettext, ngettext=i18n.ngettext, pgettext=i18n.pgettext, quantity=quantity, number=number, money=money,
-        day=day, moment=moment, hours=hours, label=label, price=price, sms_link=sms_link,
+        day=day, calendar_day=calendar_day, moment=moment, hours=hours, label=label, price=price, sms_link=sms_link,
     )  # fmt: skip
 
 
@@ -84,8 +85,12 @@ def price(listing: Mapping[str, Any]) -> str:
 
 def day(milliseconds: int) -> str:
     """`vendredi 27 novembre`: the local day of a time kept in milliseconds since 1970."""
-    moment = clock.local(db.from_ms(milliseconds), settings.get().timezone)
-    return format_date(moment.date(), "EEEE d MMMM", locale=i18n.STAND_INS[i18n.current()])
+    return calendar_day(clock.local(db.from_ms(milliseconds), settings.get().timezone).date().isoformat())
+
+
+def calendar_day(iso: str) -> str:
+    """`vendredi 27 novembre`: a day kept as `2026-11-27`."""
+    return format_date(date.fromisoformat(iso), "EEEE d MMMM", locale=i18n.STAND_INS[i18n.current()])
 
 
 def moment(milliseconds: int) -> str:

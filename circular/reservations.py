@@ -14,13 +14,14 @@ so a retry of the same line, request or form gets the first result.
 
 from __future__ import annotations
 
+import calendar
 import itertools
 import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -28,7 +29,7 @@ from peewee import BigAutoField, BigIntegerField, TextField
 
 from circular import catalog, clock, db, i18n, limits, notices, people, places, settings, slots
 from circular.checks import MILLI, Fields
-from circular.errors import Refusal
+from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 from circular.text import clean, shorten
 
@@ -39,6 +40,8 @@ REASON_LIMIT = 200  # characters
 WRONG_CODES = 5  # wrong pickup codes tolerated per place in WRONG_CODES_WINDOW (design/reliability.md, threat 14)
 WRONG_CODES_WINDOW = 900  # seconds
 EXTENSION_OPENING_DAYS = 2  # of the place: "one extension of two opening days by the person, more by staff" (issue 5)
+LATELY = 3 * 86_400_000  # milliseconds for which the desk shows what has lapsed
+APPEAL_BY_PHONE = 30 * 86_400_000  # milliseconds for which asking to be called is an appeal
 REMIND_BEFORE = 24 * 3_600_000  # milliseconds before a hold lapses (design/reservations.md, 4a: reminder 24 h before)
 # What follows when some of a listing may have come free or was reserved: called under the listing's lock, in the same
 # transaction, with the listing's id and the reservation just made, if one was. The waitlist, which comes after this noun and
@@ -47,6 +50,8 @@ on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
 # What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
 # Refusal. How a listing is given out (draws.py) comes after this noun too.
 gates: list[Callable[[Mapping[str, Any]], None]] = []
+# Who was offered some of a listing must give it back, as it is not there: called under the listing's lock, with its id.
+on_retract: list[Callable[[int], None]] = []
 # What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
 on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
@@ -72,8 +77,9 @@ class Reservation(db.Table):
     kit_id = BigIntegerField(null=True)  # of what was reserved together (kits.py)
     starts_at = BigIntegerField(null=True)  # of its slot (slots.py); it expires when that ends
     ends_at = BigIntegerField(null=True)
-    approval = TextField(default="")  # `asked` while its place has not agreed, `given` once it has
+    approval = TextField(default="")  # `asked` while its place has not agreed, `given` or `refused` once it has said
     forgiven_at = BigIntegerField(null=True)  # a no-show that does not count any more
+    appealed_at = BigIntegerField(null=True)  # when its person said why they did not come
     moved_at = BigIntegerField(null=True)  # when the day from which it is there last changed
 
 
@@ -91,9 +97,10 @@ class ReservationEvent(db.Table):
     origin = TextField(null=True, unique=True)  # of a change that must happen once, however often it is asked for
 
 
+APPEALED = "r.appealed_at IS NOT NULL AND r.forgiven_at IS NULL AND r.state = 'no_show'"
 COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
-    "r.ended_at, r.extended_at, r.approval, r.forgiven_at, r.starts_at, r.ends_at, r.kit_id, "
+    "r.ended_at, r.extended_at, r.approval, r.forgiven_at, r.appealed_at, r.starts_at, r.ends_at, r.kit_id, "
     "(SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
     "l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
     f"r.place_id, p.code AS place, s.code AS site, {places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, "
@@ -119,6 +126,8 @@ class Filter:
     state: str = ""
     listing: str = ""
     pickup_code: str = ""
+    needs_approval: str = ""
+    appealed: str = ""
     after: int = 0
     limit: int = 20
 
@@ -129,6 +138,8 @@ def filter_of(values: Mapping[str, Any]) -> Filter:
     fields.choice("state", STATES)
     fields.text("listing", 20)
     fields.text("pickup_code", 10)
+    for name in ("needs_approval", "appealed"):
+        fields.choice(name, ("true",))
     after, limit = places.paging(values)
     return Filter(after=after, limit=limit, **fields.done())
 
@@ -180,8 +191,38 @@ def find(actor: Actor, wanted: Filter) -> list[dict[str, Any]]:
     elif wanted.state:
         conditions.append("r.state = ?")
         params.append(wanted.state)
+    if wanted.needs_approval:
+        conditions.append(f"r.approval = 'asked' AND {catalog.LIVE}")
+        params.append(_now())
+    if wanted.appealed:
+        conditions.append(APPEALED)
     query = f"SELECT {COLUMNS} {SOURCE} WHERE {' AND '.join(conditions)} ORDER BY r.id DESC LIMIT ?"
     return [_facts(found) for found in db.dicts(query, *params, wanted.limit)]
+
+
+def at_desk(actor: Actor, typed: str = "", offset: int = 0, limit: int = 20) -> list[dict[str, Any]]:
+    """What the staff of a place have to do with: what is held there, what lapsed LATELY, and who appeals; first what waits
+    for their word. With a pickup code or the number of a listing `typed`: that alone, whatever became of it.
+
+    Raises: Refusal("wrong_role").
+    """
+    actor.require("staff")
+    now, digits = _now(), re.sub(r"\D", "", typed)
+    condition = (
+        "r.pickup_code = ? OR l.code = ?"
+        if typed
+        else f"({catalog.LIVE}) OR (r.state IN ('held', 'expired') AND r.starts_at IS NULL AND r.expires_at BETWEEN ? AND ?) "
+        f"OR ({APPEALED})"
+    )
+    found = db.dicts(
+        f"SELECT {COLUMNS} {SOURCE} WHERE (? = 1 OR r.place_id = ?) AND ({condition}) ORDER BY "
+        "CASE WHEN r.state NOT IN ('held', 'prepared', 'no_show') THEN 3 WHEN r.approval = 'asked' THEN 0 "
+        f"WHEN {APPEALED} THEN 1 WHEN r.state = 'prepared' THEN 2 ELSE 3 END, COALESCE(r.starts_at, r.expires_at), r.id "
+        "LIMIT ? OFFSET ?",
+        int(actor.role == "admin"), actor.place_id, *((digits, digits) if typed else (now, now - LATELY, now)),
+        limit, offset,
+    )  # fmt: skip
+    return [_facts(one) for one in found]
 
 
 def mine(person_id: int, limit: int = 9) -> list[dict[str, Any]]:
@@ -345,13 +386,15 @@ def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None
 
 
 def strikes(person_id: int) -> int:
-    """How often somebody did not come, lately: a no-show fades after NO_SHOW_MONTHS, and may be forgiven."""
-    since = clock.now_ms() - settings.get().no_show_months * 30 * 86_400_000
+    """How often somebody did not come, lately: a no-show fades after NO_SHOW_MONTHS, and may be forgiven. A kit is one."""
+    now, months = clock.now(), settings.get().no_show_months
+    year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
+    since = now.replace(year=year, month=month + 1, day=min(now.day, calendar.monthrange(year, month + 1)[1]))
     query = (
-        "SELECT COUNT(*) FROM reservation WHERE person_id = ? AND state = 'no_show' AND forgiven_at IS NULL "
-        "AND ended_at > ?"
+        "SELECT COUNT(DISTINCT COALESCE(-kit_id, id)) FROM reservation WHERE person_id = ? AND state = 'no_show' "
+        "AND forgiven_at IS NULL AND ended_at > ?"
     )
-    return int(db.value(query, person_id, since))
+    return int(db.value(query, person_id, db.to_ms(since)))
 
 
 def _approval(actor: Actor, person_id: int, place_id: int) -> str:
@@ -380,7 +423,8 @@ def prepare(actor: Actor, reference: str) -> dict[str, Any]:
 
 
 def approve(actor: Actor, reference: str) -> dict[str, Any]:
-    """The place agrees to what somebody asked for who missed several; they are told. Twice changes nothing.
+    """The place agrees to what somebody asked for who missed several; they are told, and have as long as anybody from now
+    on. Twice changes nothing.
 
     Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended" | "expired").
     """
@@ -389,30 +433,67 @@ def approve(actor: Actor, reference: str) -> dict[str, Any]:
         found = _take(actor, reference)
         _check_live(found)
         if found["approval"] == "asked":
-            db.run("UPDATE reservation SET approval = 'given' WHERE id = ?", found["id"])
-            _log(found["id"], actor, "approve")
-            notices.tell(
-                found["person_id"], "reserved", **{**{name: found[name] for name in TOLD}, "approval": "given"}
-            )
+            until = found["expires_at"]
+            if found["starts_at"] is None:
+                start = db.from_ms(max(_now(), found["available_from"] or 0))
+                days = settings.get().hold_opening_days
+                until = max(until, db.to_ms(places.nth_closing(found["place_hours"], start, days)))
+            agreed = "UPDATE reservation SET approval = 'given', expires_at = ? WHERE id = ? AND state = 'held'"
+            if not db.run(agreed, until, found["id"]):  # a sweep of lapsed holds was faster
+                raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
+            _log(found["id"], actor, "approve", expires_at=until)
+            facts = {**{name: found[name] for name in TOLD}, "approval": "given", "expires_at": until}
+            notices.tell(found["person_id"], "reserved", **facts)
+        return get(actor, reference)
+
+
+def refuse(actor: Actor, reference: str, reason: str) -> dict[str, Any]:
+    """The place does not agree, and says why: its person is told in its words. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended" | "expired" | "no_approval_needed" | "invalid").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["approval"] == "refused":
+            return found
+        _check_live(found)
+        if found["approval"] != "asked":
+            raise Refusal("no_approval_needed")
+        why = _must_say_why(reason)
+        _must_end(actor, found, "cancelled", "refuse", **why)
+        db.run("UPDATE reservation SET approval = 'refused' WHERE id = ?", found["id"])
+        notices.tell(
+            found["person_id"], "refused", title=found["title"], place=found["place_name"], words=why["reason"]
+        )
+        _changed(found["listing_id"])
         return get(actor, reference)
 
 
 def no_show(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
     """Nobody came, says the staff of the place: what was held is free again, its person is told and may ask for pardon.
 
-    What lapsed by itself may be noted so, too. Twice changes nothing.
-    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended").
+    What lapsed by itself may be noted so, too: it counts from then. Of a kit its person is told once. Twice changes nothing.
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended" | "needs_approval").
     """
     actor.require("staff")
     with db.transaction():
         found = _take(actor, reference)
         if found["state"] == "no_show":
             return found
-        if found["state"] not in ("held", "prepared", "expired"):
+        if found["state"] != "expired":
             _check_live(found)
-        db.run("UPDATE reservation SET state = 'no_show', ended_at = ? WHERE id = ?", _now(), found["id"])
+        _check_approved(found)  # who was never told yes could not come
+        ended = found["ended_at"] or (found["expires_at"] if found["state"] == "expired" else _now())
+        others = "SELECT 1 FROM reservation WHERE kit_id = ? AND state = 'no_show' LIMIT 1"
+        told = found["kit_id"] and db.value(others, found["kit_id"])
+        db.run("UPDATE reservation SET state = 'no_show', ended_at = ? WHERE id = ?", ended, found["id"])
         _log(found["id"], actor, "no_show", **_why(reason))
-        notices.tell(found["person_id"], "no_show", title=found["title"], place=found["place_name"])
+        if not told:
+            missed, limit = strikes(found["person_id"]), settings.get().no_show_limit
+            title = _kit(found["kit_id"])[0] if found["kit_id"] else found["title"]
+            kind = "no_show_limit" if limit and missed >= limit else "no_show"
+            notices.tell(found["person_id"], kind, title=title, place=found["place_name"], count=missed)
         _changed(found["listing_id"])
         return get(actor, reference)
 
@@ -426,16 +507,30 @@ def appeal(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
         found = _take(actor, reference)
         if found["state"] != "no_show":
             raise Refusal("not_a_no_show")
-        if (
-            db.value("SELECT 1 FROM reservation_event WHERE reservation_id = ? AND verb = 'appeal'", found["id"])
-            is None
-        ):
-            _log(found["id"], actor, "appeal", **_why(reason))
-        return found
+        _appeal(actor, found["id"], reason)
+        return get(actor, reference)
 
 
-def forgive(actor: Actor, reference: str) -> dict[str, Any]:
-    """A no-show does not count any more, by the staff of its place. Twice changes nothing.
+def appeal_lately(actor: Actor, words: str) -> int:
+    """Whoever asks to be called after a no-show appeals by it, in the words they gave; how many. Inside a transaction."""
+    missed = db.rows(
+        "SELECT r.id FROM reservation r WHERE r.person_id = ? AND r.state = 'no_show' AND r.forgiven_at IS NULL "
+        "AND r.appealed_at IS NULL AND r.ended_at > ? ORDER BY r.id",
+        actor.person_id, _now() - APPEAL_BY_PHONE,
+    )  # fmt: skip
+    for (reservation_id,) in missed:
+        _appeal(actor, reservation_id, words)
+    return len(missed)
+
+
+def _appeal(actor: Actor, reservation_id: int, reason: str) -> None:
+    noted = "UPDATE reservation SET appealed_at = ? WHERE id = ? AND appealed_at IS NULL"
+    if db.run(noted, _now(), reservation_id):
+        _log(reservation_id, actor, "appeal", **_why(reason))
+
+
+def forgive(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
+    """A no-show (of a kit: all of it there) counts no more, by the staff of its place; they are told. Twice changes nothing.
 
     Raises: Refusal("no_such_reservation" | "wrong_role" | "not_a_no_show").
     """
@@ -444,8 +539,15 @@ def forgive(actor: Actor, reference: str) -> dict[str, Any]:
         found = _take(actor, reference)
         if found["state"] != "no_show":
             raise Refusal("not_a_no_show")
-        if db.run("UPDATE reservation SET forgiven_at = ? WHERE id = ? AND forgiven_at IS NULL", _now(), found["id"]):
-            _log(found["id"], actor, "forgive")
+        forgiven = db.rows(
+            "UPDATE reservation SET forgiven_at = ? WHERE state = 'no_show' AND forgiven_at IS NULL "
+            "AND (id = ? OR (kit_id = ? AND place_id = ?)) RETURNING id",
+            _now(), found["id"], found["kit_id"], found["place_id"],
+        )  # fmt: skip
+        for (reservation_id,) in forgiven:
+            _log(reservation_id, actor, "forgive", **_why(reason))
+        if forgiven:
+            notices.tell(found["person_id"], "forgiven", title=found["title"], place=found["place_name"])
         return get(actor, reference)
 
 
@@ -461,41 +563,97 @@ def _why(reason: str) -> dict[str, str]:
     return {"reason": re.sub(r"(?:\d[ .-]?){8,}", "…", said)} if said else {}
 
 
+def _must_say_why(reason: str) -> dict[str, str]:
+    """Raises: Refusal("invalid") without a reason."""
+    why = _why(reason)
+    if not why:
+        errors = FieldErrors()
+        errors.add("reason", "required")
+        errors.refuse()
+    return why
+
+
 def log_of(actor: Actor, reference: str) -> list[dict[str, Any]]:
-    """What was done to a reservation, oldest first, for the staff of its place; nobody else sees any of it.
+    """What was done to a reservation, oldest first, for the staff of its place; nobody else sees any of it. `who` did it
+    (None: its person, or the program), `acted_by`: in which role, where it was not its person.
 
     Raises: Refusal("no_such_reservation").
     """
     found = get(actor, reference)
     if not actor.works_at(found["place_id"]):
         return []
-    query = "SELECT at, verb, role, door, facts FROM reservation_event WHERE reservation_id = ? ORDER BY id"
-    return [{**one, "facts": json.loads(one["facts"])} for one in db.dicts(query, found["id"])]
+    log = []
+    for one in events(found["id"]):
+        own = one["person_id"] is not None and one["person_id"] == found["person_id"]
+        by = None if own or one["role"] not in ("staff", "admin") else one["name"] or one["person_id"]
+        log.append(
+            {
+                **{name: one[name] for name in ("at", "verb", "role", "door")},
+                "acted_by": None if own else one["role"],
+                "who": None if by is None else str(by),
+                "facts": json.loads(one["facts"]),
+            }
+        )
+    return log
 
 
 def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Close a place for some days: what would lapse then is held until it opens again, and its people are told.
+    """Close a place for some days: what would lapse then is held until it opens again, what is booked then is given up
+    without anybody's fault, and its people are told.
 
     Raises: what `places.close` raises.
     """
     with db.transaction():
         made = places.close(actor, code, values)
-        zone = settings.get().timezone
-        query = (
-            f"SELECT {COLUMNS} {SOURCE} WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL AND {catalog.LIVE} "
-            "ORDER BY r.id"
-        )
-        for found in db.dicts(query, code, _now()):
-            day = clock.local(db.from_ms(found["expires_at"]), zone).date().isoformat()
-            if not made["first_day"] <= day <= made["last_day"]:
-                continue
-            last = datetime.combine(date.fromisoformat(made["last_day"]), datetime.min.time(), UTC)
-            until = db.to_ms(places.nth_closing(found["place_hours"], last + timedelta(hours=12), 1))
-            db.run("UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ?", until, found["id"])
-            _log(found["id"], actor, "close", expires_at=until)
-            facts = {name: found[name] for name in TOLD}
-            notices.tell(found["person_id"], "held_longer", **{**facts, "expires_at": until})
+        _hold_longer(actor, code, made)
+        _give_times_up(actor, code, made)
         return made
+
+
+def _between(closure: Mapping[str, Any]) -> tuple[int, int]:
+    """The first moment of a closure, and the first after it."""
+    zone = settings.get().timezone
+    first, last = (date.fromisoformat(closure[name]) for name in ("first_day", "last_day"))
+    return db.to_ms(clock.midnight(first, zone)), db.to_ms(clock.midnight(last + timedelta(days=1), zone))
+
+
+def _hold_longer(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
+    """What would lapse on a day on which a place does not open any more lapses when it closes on the next that it does."""
+    query = (
+        "SELECT r.reference, l.code FROM reservation r JOIN listing l ON l.id = r.listing_id "
+        "JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL "
+        "AND r.expires_at > ? AND r.expires_at >= ? AND r.expires_at < ? ORDER BY l.id, r.id"
+    )
+    moved = []
+    for reference, listing in db.rows(query, code, _now(), *_between(closure)):
+        catalog.lock(listing)
+        found = get(actor, reference)
+        day_before = db.from_ms(found["expires_at"]) - timedelta(days=1)
+        until = db.to_ms(places.nth_closing(found["place_hours"], day_before, 1))
+        same = clock.local(db.from_ms(until), settings.get().timezone).date()
+        if same == clock.local(db.from_ms(found["expires_at"]), settings.get().timezone).date():
+            continue  # it opens all the same that day: at other hours, or it is handed over elsewhere
+        later = "UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ? AND state = 'held'"
+        if db.run(later, until, found["id"]):
+            reason = _why(closure["reason"])
+            _log(found["id"], actor, "close", expires_at=until, **reason)
+            moved.append({**found, "expires_at": until})
+    for one in together(moved):
+        notices.tell(one["person_id"], "held_longer", **{name: one[name] for name in TOLD})
+
+
+def _give_times_up(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
+    """What is booked for a time at which a place does not open any more is cancelled, and its people are told."""
+    query = (
+        "SELECT r.reference, l.code, r.starts_at, r.ends_at FROM reservation r JOIN listing l ON l.id = r.listing_id "
+        f"JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.starts_at < ? AND r.ends_at > ? AND {catalog.LIVE} "
+        "ORDER BY l.id, r.id"
+    )
+    first, end = _between(closure)
+    for reference, listing, *slot in db.rows(query, code, end, first, _now()):
+        slots.lock(listing)
+        if not slots.is_open(catalog.get(listing, actor), slots.Slot(*slot)):
+            cancel(actor, reference, closure["reason"])
 
 
 TOLD = (
@@ -720,9 +878,13 @@ def cancel(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
         _check_live(found)
         if found["starts_at"] is not None and not actor.works_at(found["place_id"]):
             slots.check_deadline(catalog.get(found["listing"]), found["starts_at"])
-        _must_end(actor, found, "cancelled", "cancel", **_why(reason))
+        why = _why(reason)
+        _must_end(actor, found, "cancelled", "cancel", **why)
         if found["person_id"] != actor.person_id:
-            notices.tell(found["person_id"], "cancelled_by_place", title=found["title"], place=found["place_name"])
+            kind = "cancelled_why" if why else "cancelled_by_place"
+            notices.tell(
+                found["person_id"], kind, title=found["title"], place=found["place_name"], words=why.get("reason", "")
+            )
         _changed(found["listing_id"])
         return get(actor, reference)
 
@@ -758,28 +920,97 @@ def extend(actor: Actor, reference: str, origin: str) -> dict[str, Any]:
         return get(actor, reference)
 
 
-def pick_up(actor: Actor, reference: str, pickup_code: str, quantity: object = None) -> dict[str, Any]:
+def pick_up(
+    actor: Actor, reference: str, pickup_code: str, quantity: object = None, *, force: bool = False, reason: str = ""
+) -> dict[str, Any]:
     """Hand over against the pickup code, by the staff of the place: all, or `quantity` of it (the rest is free again).
 
-    A repeat with the same code after the hand-over changes nothing. Wrong codes are counted for each place.
+    A repeat with the same code after the hand-over changes nothing. Wrong codes are counted for each place. With the code
+    of somebody else's reservation, staff are told that this one is held for others. By `force`, and a reason, it is
+    handed over all the same: whoever it was held for loses it, and is told why.
     Raises: Refusal("no_such_reservation" | "wrong_role" | "wrong_pickup_code" | "too_many_attempts" | "already_ended" |
-    "expired" | "needs_approval" | "hazard" | "more_than_reserved" | "quantity_not_positive" | "whole_number_needed").
+    "expired" | "needs_approval" | "hazard" | "more_than_reserved" | "quantity_not_positive" | "whole_number_needed" |
+    "held_for_others" | "invalid").
     """
     actor.require("staff")
-    wrong = False
+    wrong: Refusal | None = None
     with db.transaction():
         found = _take(actor, reference)
         attempts = f"pickup:{found['place_id']}"
         if limits.seen(attempts, WRONG_CODES_WINDOW) >= WRONG_CODES:
             raise Refusal("too_many_attempts", retry_after=limits.remaining(WRONG_CODES_WINDOW))
-        wrong = not secrets.compare_digest(found["pickup_code"].encode(), str(pickup_code).strip().encode())
-        if wrong:
-            limits.count(attempts, WRONG_CODES_WINDOW)  # kept: this transaction commits before the refusal
-        else:
-            found = _hand_over(actor, found, quantity)
-    if wrong:
-        raise Refusal("wrong_pickup_code")
-    return found
+        typed = str(pickup_code).strip()
+        if secrets.compare_digest(found["pickup_code"].encode(), typed.encode()):
+            return _hand_over(actor, found, quantity)
+        other = _shows(found, typed)
+        if other is not None and force:
+            return _hand_to(actor, found, other, quantity, reason)
+        limits.count(attempts, WRONG_CODES_WINDOW)  # kept: this transaction commits before the refusal
+        wrong = Refusal("wrong_pickup_code") if other is None else _held_for_others(found, other)
+    raise wrong
+
+
+def _shows(found: Mapping[str, Any], typed: str) -> dict[str, Any] | None:
+    """Somebody else's live reservation at the same place whose code was typed, while `found` is live; else None."""
+    if found["state"] not in LIVE_STATES or found["starts_at"] is not None:
+        return None
+    query = (
+        f"SELECT {COLUMNS} {SOURCE} WHERE r.place_id = ? AND r.pickup_code = ? AND r.person_id <> ? AND {catalog.LIVE} "
+        "ORDER BY r.id LIMIT 1"
+    )
+    return next(iter(db.dicts(query, found["place_id"], typed, found["person_id"], _now())), None)
+
+
+def _held_for_others(found: Mapping[str, Any], other: Mapping[str, Any]) -> Refusal:
+    """What staff are told who would hand over to somebody what is held for somebody else; what that one's code is for."""
+    theirs = {
+        "id": other["reference"], "listing": other["listing"], "title": other["title"], "unit": other["unit"],
+        "quantity": catalog.amount(other["quantity"]),
+    }  # fmt: skip
+    return Refusal(
+        "held_for_others", listing=found["listing"], title=found["title"], reserved=catalog.amount(found["quantity"]),
+        unit=found["unit"], people=1, theirs=theirs,
+    )  # fmt: skip
+
+
+def _hand_to(
+    actor: Actor, found: Mapping[str, Any], other: Mapping[str, Any], quantity: object, reason: str
+) -> dict[str, Any]:
+    """Hand over what was held for one person to another who came with a code of their own; the former is told why."""
+    why = _must_say_why(reason)
+    taken = _taken(found, quantity)
+    _give_up(actor, found, why, quantity=taken, handed_to=other["reference"])
+    _consume(found["listing_id"], taken)
+    _changed(found["listing_id"])
+    return get(actor, found["reference"])
+
+
+def _give_up(actor: Actor, found: Mapping[str, Any], why: Mapping[str, str], **facts: object) -> None:
+    """A hold is given up for others by the staff of its place, who say why. Raises: Refusal("already_ended")."""
+    _must_end(actor, found, "cancelled", "give_up", **facts, **why)
+    notices.tell(
+        found["person_id"], "given_up", title=found["title"], quantity=found["quantity"], unit=found["unit"],
+        place=found["place_name"], words=why["reason"],
+    )  # fmt: skip
+
+
+def _taken(found: Mapping[str, Any], quantity: object) -> int:
+    """What is taken of a reservation, in thousandths.
+
+    Raises: Refusal("more_than_reserved" | "quantity_not_positive" | "whole_number_needed").
+    """
+    taken = int(found["quantity"]) if quantity is None else catalog.milli_of(quantity, found["unit"])
+    if taken > found["quantity"]:
+        raise Refusal("more_than_reserved", reserved=catalog.amount(found["quantity"]), unit=found["unit"])
+    return taken
+
+
+def _consume(listing_id: int, taken: int) -> None:
+    """Stock has left. A new revision: whoever counted it before the hand-over must look again."""
+    db.run(
+        "UPDATE listing SET quantity = quantity - ?, revision = revision + 1, updated_at = ? WHERE id = ?",
+        taken, _now(), listing_id,
+    )  # fmt: skip
 
 
 def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[str, Any]:
@@ -793,17 +1024,11 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     if found["starts_at"] is not None:  # it comes back: no stock is consumed
         _must_end(actor, found, "picked_up", "pick_up")
         return get(actor, found["reference"])
-    taken = found["quantity"] if quantity is None else catalog.milli_of(quantity, found["unit"])
-    if taken > found["quantity"]:
-        raise Refusal("more_than_reserved", reserved=catalog.amount(found["quantity"]), unit=found["unit"])
+    taken = _taken(found, quantity)
     state = "picked_up" if taken == found["quantity"] else "partly_picked_up"
     _must_end(actor, found, state, "pick_up", quantity=taken)
     db.run("UPDATE reservation SET picked_quantity = ? WHERE id = ?", taken, found["id"])
-    # A new revision: whoever counted the stock before the hand-over must look again.
-    db.run(
-        "UPDATE listing SET quantity = quantity - ?, revision = revision + 1, updated_at = ? WHERE id = ?",
-        taken, _now(), found["listing_id"],
-    )  # fmt: skip
+    _consume(found["listing_id"], taken)
     notices.tell(
         found["person_id"], state, title=found["title"], quantity=taken, unit=found["unit"], place=found["place_name"]
     )
@@ -904,22 +1129,58 @@ def withdraw_listing(actor: Actor, code: str) -> None:
         _changed(listing["id"])
 
 
-def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
+def revise_listing(
+    actor: Actor,
+    code: str,
+    changes: Mapping[str, Any],
+    revision: int | None,
+    *,
+    force: bool = False,
+    reason: str = "",
+) -> dict[str, Any]:
     """Change fields of a listing. When asbestos or lead turns out, whoever held some of it loses the hold and is told.
 
+    By `force`, and a reason, there may be less than is held: the newest holds are given up, and their people are told why.
     Raises as `catalog.revise` does.
     """
     with db.transaction():
         actor.require("staff")
         catalog.lock(code)
         before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
-        found = catalog.revise(actor, code, changes, revision)
+        try:
+            found = catalog.revise(actor, code, changes, revision)
+        except Refusal as refusal:
+            if refusal.code != "held_for_others" or not force:
+                raise
+            _make_room(actor, code, changes, _must_say_why(reason))
+            found = catalog.revise(actor, code, changes, revision)
         settle(found["id"])
         tell_moved(follow_day(actor, found, before))
         if catalog.blocking_hazard(found["hazards"]):
             _end_holds(actor, found)
         _changed(found["id"])
         return found
+
+
+def _make_room(actor: Actor, code: str, changes: Mapping[str, Any], why: Mapping[str, str]) -> None:
+    """Less of a locked listing is there than was promised: offers go first, then holds, the newest first, then what lies
+    ready.
+    """
+    listing = catalog.get(code, actor)
+    left = catalog.check(changes, partial=True, unit=listing["unit"])["quantity"]
+    for retract in on_retract:
+        retract(listing["id"])
+    query = (
+        f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND r.starts_at IS NULL AND {catalog.LIVE} "
+        "ORDER BY CASE WHEN r.state = 'held' THEN 0 ELSE 1 END, r.id DESC"
+    )
+    holds = db.dicts(query, listing["id"], _now())
+    held = sum(hold["quantity"] for hold in holds)
+    for hold in holds:
+        if held <= left:
+            return
+        _give_up(actor, hold, why)
+        held -= hold["quantity"]
 
 
 def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> list[dict[str, Any]]:
@@ -974,7 +1235,10 @@ def _end_holds(actor: Actor, listing: Mapping[str, Any]) -> None:
 
 def events(reservation_id: int) -> list[dict[str, Any]]:
     """The log of a reservation, oldest first."""
-    query = "SELECT at, verb, person_id, role, door, facts FROM reservation_event WHERE reservation_id = ? ORDER BY id"
+    query = (
+        "SELECT e.at, e.verb, e.person_id, e.role, e.door, e.facts, h.name FROM reservation_event e "
+        "LEFT JOIN person h ON h.id = e.person_id WHERE e.reservation_id = ? ORDER BY e.id"
+    )
     return db.dicts(query, reservation_id)
 
 

@@ -225,6 +225,14 @@ def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot
         yield Slot(db.to_ms(opens), db.to_ms(closes))
 
 
+def is_open(listing: Mapping[str, Any], slot: Slot) -> bool:
+    """True when a slot lies within one opening of a listing."""
+    return any(
+        opening.starts_at <= slot.starts_at and slot.ends_at <= opening.ends_at
+        for opening in _openings(listing, slot.starts_at, slot.ends_at)
+    )
+
+
 def _grid(opening: Slot, step: int) -> Iterator[Slot]:
     if not step:
         yield opening

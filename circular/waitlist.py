@@ -3,6 +3,7 @@
     waiting -> offered -> taken | passed | lapsed
        |          |
        `----------`-----> left (by the person) | closed (the listing is over)
+       `----------`-----> suspended (by the person, who keeps their rank) -> waiting
 
 What is free of a listing is kept for those who wait before anybody else sees it (`catalog.AVAILABLE`), whatever made it
 free: a cancellation, a lapsed hold, a partial pick-up, more stock. One of them at a time has an offer: theirs alone until
@@ -30,7 +31,7 @@ from circular.errors import Refusal
 from circular.people import Actor
 
 LIVE_STATES = ("waiting", "offered")
-STATES = (*LIVE_STATES, "taken", "passed", "lapsed", "left", "closed")
+STATES = (*LIVE_STATES, "suspended", "taken", "passed", "lapsed", "left", "closed")
 MOST_WAITS = 10  # of one person at a time: a place in a queue costs nothing, and that many queues are a hoard
 LATE = 24 * 3_600_000  # milliseconds during which somebody who answers a lapsed offer is told so
 TOWN = Actor(None, "admin", "cli")
@@ -52,11 +53,14 @@ class Waiting(db.Table):
     created_at = db.UtcDateTimeField()
     offered_at = BigIntegerField(null=True)
     offer_expires_at = BigIntegerField(null=True)
+    suspended_at = BigIntegerField(null=True)  # of who waits, but wants no offer now; their `state` is `waiting`
     ended_at = BigIntegerField(null=True)
 
 
+# As doors say it: who has set their place aside waits all the same.
+STATE = "CASE WHEN w.suspended_at IS NULL OR w.ended_at IS NOT NULL THEN w.state ELSE 'suspended' END"
 COLUMNS = (
-    "w.id, w.reference, w.person_id, w.quantity, w.state, w.created_at, w.offer_expires_at, w.ended_at, "
+    f"w.id, w.reference, w.person_id, w.quantity, {STATE} AS state, w.created_at, w.offer_expires_at, w.ended_at, "
     "w.listing_id, l.code AS listing, l.title, l.unit, l.place_id, p.code AS place, p.name AS place_name, h.phone, "
     "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
     "AND w2.state IN ('waiting', 'offered')) AS rank"
@@ -90,7 +94,7 @@ def filter_of(values: Mapping[str, Any]) -> Filter:
 def _select(condition: str, *params: object) -> list[dict[str, Any]]:
     found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE {condition}", *params)
     for one in found:
-        if one["state"] not in LIVE_STATES:
+        if one["state"] not in (*LIVE_STATES, "suspended"):
             one["rank"] = None
     return found
 
@@ -116,7 +120,11 @@ def find(actor: Actor, wanted: Filter) -> list[dict[str, Any]]:
     elif actor.role != "admin":
         conditions.append("w.person_id = ?")
         params.append(actor.person_id)
-    for condition, value in (("w.id < ?", wanted.after), ("l.code = ?", wanted.listing), ("w.state = ?", wanted.state)):
+    for condition, value in (
+        ("w.id < ?", wanted.after),
+        ("l.code = ?", wanted.listing),
+        (f"{STATE} = ?", wanted.state),
+    ):
         if value:
             conditions.append(condition)
             params.append(value)
@@ -143,7 +151,8 @@ def offers_of(person_id: int) -> list[dict[str, Any]]:
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
 def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
-    """Wait for some of a listing; `quantity` in its unit (None: its smallest). Whoever waits already keeps their place.
+    """Wait for some of a listing; `quantity` in its unit (None: its smallest). Whoever waits already keeps their place, and
+    whoever had it set aside is offered something again.
 
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
@@ -162,7 +171,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
         reservations.check_shares(listing, wanted, person_id)
         waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
         if waiting:
-            return waiting[0]
+            return _resume(waiting[0])
         if wanted <= listing["available"]:
             raise Refusal(
                 "still_available", code=code, title=listing["title"], available=catalog.amount(listing["available"]),
@@ -190,6 +199,43 @@ def leave(actor: Actor, reference: str) -> None:
         catalog.lock(found["listing"])
         if _end(found["id"], "left"):
             _serve(found["listing_id"], found["listing"])
+
+
+def suspend(actor: Actor, reference: str) -> dict[str, Any]:
+    """Set a place in a queue aside, by its person or by the staff of the listing's place: it keeps its rank and gets no
+    offer; one that is open goes to the next. Twice changes nothing.
+
+    Raises: Refusal("no_such_wait"), also when it is over.
+    """
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["state"] != "suspended":
+            query = "UPDATE waiting SET state = 'waiting', offer_expires_at = NULL, suspended_at = ? WHERE id = ?"
+            db.run(query, _now(), found["id"])
+            _serve(found["listing_id"], found["listing"])
+        return get(actor, reference)
+
+
+def resume(actor: Actor, reference: str) -> dict[str, Any]:
+    """Wait again at the rank that one has kept. Twice changes nothing. Raises: Refusal("no_such_wait")."""
+    with db.transaction():
+        return _resume(_take(actor, reference))
+
+
+def _resume(found: dict[str, Any]) -> dict[str, Any]:
+    if found["state"] == "suspended":
+        db.run("UPDATE waiting SET suspended_at = NULL WHERE id = ?", found["id"])
+        _serve(found["listing_id"], found["listing"])
+    return _select("w.id = ?", found["id"])[0]
+
+
+def _take(actor: Actor, reference: str) -> dict[str, Any]:
+    """Lock the listing of a place in a queue that is not over. Raises: Refusal("no_such_wait")."""
+    catalog.lock(get(actor, reference)["listing"])
+    found = get(actor, reference)
+    if found["state"] not in (*LIVE_STATES, "suspended"):
+        raise Refusal("no_such_wait")
+    return found
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------
@@ -254,7 +300,8 @@ def sweep(limit: int = 200) -> int:
         "SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id "
         "WHERE w.state = 'offered' AND w.offer_expires_at <= ? "
         "UNION SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.state = 'waiting' "
-        f"AND {catalog.QUEUED} AND l.status = 'published' AND (w.quantity <= {catalog.FREE} OR l.available_until < ?) "
+        f"AND {catalog.QUEUED} AND l.status = 'published' "
+        f"AND (l.available_until < ? OR (w.suspended_at IS NULL AND w.quantity <= {catalog.FREE})) "
         "AND NOT EXISTS (SELECT 1 FROM waiting o WHERE o.listing_id = l.id AND o.state = 'offered') LIMIT ?",
         now, now, now, limit,
     )  # fmt: skip
@@ -314,7 +361,8 @@ def _serve(listing_id: int, code: str) -> None:
         return
     queue = db.rows(
         "SELECT w.id, w.reference, w.person_id, w.quantity, h.opted_out_at FROM waiting w "
-        "JOIN person h ON h.id = w.person_id WHERE w.listing_id = ? AND w.state = 'waiting' AND w.quantity <= ? "
+        "JOIN person h ON h.id = w.person_id WHERE w.listing_id = ? AND w.state = 'waiting' AND w.suspended_at IS NULL "
+        "AND w.quantity <= ? "
         "ORDER BY w.id",
         listing_id,
         catalog.free(listing_id),
@@ -335,6 +383,13 @@ def _serve(listing_id: int, code: str) -> None:
             expires_at=expires_at, wait=reference,
         )  # fmt: skip
         return
+
+
+def _retract(listing_id: int) -> None:
+    """What was offered is not there: its person keeps their rank, and is told. Called with the listing's lock."""
+    for offer in _select("w.listing_id = ? AND w.state = 'offered'", listing_id):
+        db.run("UPDATE waiting SET state = 'waiting', offer_expires_at = NULL WHERE id = ?", offer["id"])
+        notices.tell(offer["person_id"], "offer_gone", title=offer["title"], place=offer["place_name"])
 
 
 def _is_over(listing: Mapping[str, Any]) -> bool:
@@ -390,3 +445,4 @@ def _now() -> int:
 
 reservations.on_change.append(_follow)
 reservations.on_move.append(_tell_moved)
+reservations.on_retract.append(_retract)

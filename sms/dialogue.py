@@ -303,7 +303,7 @@ def _start(turn: Turn) -> None:
 
 
 def _ask_human(turn: Turn, words: str) -> dict[str, Any]:
-    asked = callbacks.ask(turn.person_id, words, turn.origin)
+    asked = callbacks.ask(turn.person_id, words, turn.origin, door=turn.door)
     return {"phone": asked["place_phone"] or "", "hours": asked["place_hours"] or ""}
 
 

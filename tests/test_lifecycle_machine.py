@@ -189,7 +189,7 @@ class Machine(waiting.Machine):
         try:
             reservations.revise_listing(self.town.staff, self.code, {"quantity": quantity}, None)
         except Refusal as refusal:
-            assert refusal.code == "quantity_below_reserved" and quantity < promised
+            assert refusal.code == "held_for_others" and quantity < promised
             return
         assert quantity >= promised
         self.settle()

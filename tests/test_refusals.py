@@ -235,7 +235,7 @@ def _too_many_alerts(w: World) -> Send:
     return w.post("/alerts", {"q": "tuile"}, w.resident)
 
 
-def _quantity_below_reserved(w: World) -> Send:
+def _held_for_others(w: World) -> Send:
     code = w.town.listing(quantity=3)["code"]
     w.town.reserve(w.me, code, 3)
     return w.send("PATCH", f"/listings/{code}", w.staff, json={"quantity": 1}, headers={"If-Match": "*"})
@@ -422,7 +422,8 @@ WAYS: dict[str, Callable[[World], Send]] = {
     "alert_too_wide": lambda w: w.post("/alerts", {"q": "le"}, w.resident),
     "no_such_alert": lambda w: w.send("DELETE", "/alerts/nothing", w.resident),
     "invalid": lambda w: w.post("/listings", {}, w.staff),
-    "quantity_below_reserved": _quantity_below_reserved,
+    "held_for_others": _held_for_others,
+    "no_approval_needed": lambda w: w.post(f"/reservations/{w.held()['reference']}/refuse", {"reason": "non"}, w.staff),
     "code_taken": _code_taken,
     "withdrawn": _withdrawn,
     "no_such_place": lambda w: w.get("/places/nowhere"),

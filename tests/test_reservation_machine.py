@@ -121,7 +121,7 @@ class Machine(RuleBasedStateMachine):
         try:
             catalog.revise(self.town.staff, code, {"quantity": quantity}, None)
         except Refusal as refusal:
-            assert refusal.code == "quantity_below_reserved" and quantity < self.held(code)
+            assert refusal.code == "held_for_others" and quantity < self.held(code)
             return
         assert quantity >= self.held(code)
         self.stock[code] = quantity

@@ -151,6 +151,15 @@ def free_by(what: str, town: Town, code: str, held: dict[str, Any], traveller: t
         waitlist.sweep()
     elif what == "partial pick-up":
         reservations.pick_up(town.staff, held["reference"], held["pickup_code"], 1)
+    elif what == "no-show":
+        reservations.prepare(town.staff, held["reference"])
+        reservations.no_show(town.staff, held["reference"])
+    elif what == "lapsed, then a no-show":
+        traveller.shift(timedelta(days=20))
+        reservations.no_show(town.staff, held["reference"])
+    elif what == "another has it":
+        other = town.reserve(town.person("+596696000009"), town.listing()["code"])
+        reservations.pick_up(town.staff, held["reference"], other["pickup_code"], 1, force=True, reason="erreur")
     elif what == "more stock":
         reservations.revise_listing(town.staff, code, {"quantity": 4}, None)
     elif what == "a file":
@@ -161,7 +170,12 @@ def free_by(what: str, town: Town, code: str, held: dict[str, Any], traveller: t
         waitlist.sweep()
 
 
-@pytest.mark.parametrize("what", ["cancel", "expiry", "partial pick-up", "more stock", "a file"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "cancel", "expiry", "no-show", "lapsed, then a no-show", "partial pick-up", "another has it", "more stock", "a file",
+    ],
+)  # fmt: skip
 def test_whatever_makes_it_free(town: Town, what: str) -> None:
     """The queue hears of it, not of events: availability is what counts."""
     code = town.listing(quantity=2)["code"]
@@ -371,7 +385,7 @@ def test_what_is_offered_cannot_be_counted_away(town: Town) -> None:
     wait(town.person(MIRTHA), code, 3)
     reservations.cancel(town.person(), held["reference"])
 
-    with refused("quantity_below_reserved") as caught:
+    with refused("held_for_others") as caught:
         catalog.revise(town.staff, code, {"quantity": 1}, None)
     with refused("invalid"):
         catalog.revise(town.staff, code, {"unit": "m"}, None)

@@ -65,12 +65,17 @@ class Listing(MethodView):
         facts = catalog.get(code, auth.visitor())
         return writing.respond(writing.listing(facts), revision=facts["revision"])
 
-    @blueprint.arguments(schemas.ListingIn())
+    @blueprint.arguments(schemas.ListingChanges())
     @blueprint.response(200, schemas.ListingOut)
     def patch(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
         """Revise a listing (staff of its place)."""
         who, revision = auth.actor(), auth.revision()
-        made = auth.write(who, lambda: _made(reservations.revise_listing(who, code, body, revision)))
+        force, why = body.pop("force", False), body.pop("reason", "")
+
+        def act() -> dict[str, Any]:
+            return _made(reservations.revise_listing(who, code, body, revision, force=force, reason=why))
+
+        made = auth.write(who, act)
         return writing.respond(made, revision=made.pop("revision"))
 
     @blueprint.response(204)

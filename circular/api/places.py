@@ -62,15 +62,18 @@ class Closures(MethodView):
     @blueprint.arguments(schemas.ClosureIn())
     @blueprint.response(201, schemas.ClosureOut)
     def post(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
-        """Close a place for some days (its staff): what would lapse then is held longer, and its people are told."""
+        """Close a place for some days, or open it at other hours (its staff): what would lapse then is held longer, what is
+        booked then is given up, and its people are told.
+        """
         who = auth.actor()
-        days = {"from": body["first"], "to": body["last"], "reason": body.get("reason", "")}
+        days = {"from": body["first"], "to": body["last"], **{name: body.get(name, "") for name in ("reason", "hours")}}
         made = auth.once(who, days, lambda: _closure(reservations.close_place(who, code, days)))
         return writing.respond(made, 201)
 
 
 def _closure(found: dict[str, Any]) -> dict[str, Any]:
-    return {"id": found["reference"], "from": found["first_day"], "to": found["last_day"], "reason": found["reason"]}
+    days = {"id": found["reference"], "from": found["first_day"], "to": found["last_day"]}
+    return {**days, "reason": found["reason"], "hours": found["hours"]}
 
 
 @blueprint.route("/<code>/closures/<reference>")

@@ -57,13 +57,13 @@ class Reservation(MethodView):
     def get(self, reference: str) -> ResponseReturnValue:
         """Read a reservation of one's own or of one's place."""
         who = auth.actor()
-        written = writing.reservation(reservations.get(who, reference), who)
-        events = [
-            {"at": writing.at(one["at"]), "verb": one["verb"], "role": one["role"], "door": one["door"],
-             "reason": one["facts"].get("reason")}
-            for one in reservations.log_of(who, reference)
-        ]  # fmt: skip
-        return writing.respond({**written, "events": events} if events else written)
+        found = reservations.get(who, reference)
+        written = writing.reservation(found, who)
+        log = reservations.log_of(who, reference)
+        if log:
+            written["events"] = [writing.event(one, found["unit"]) for one in log]
+            written["no_shows"] = reservations.strikes(found["person_id"])
+        return writing.respond(written)
 
 
 @blueprint.route("/<reference>/cancel")
@@ -136,7 +136,9 @@ class PickUp(MethodView):
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Hand over against the pickup code, all or a part (staff of the place)."""
         who = auth.actor()
-        handed = reservations.pick_up(who, reference, body["pickup_code"], body["quantity"])
+        handed = reservations.pick_up(
+            who, reference, body["pickup_code"], body["quantity"], force=body["force"], reason=body["reason"]
+        )
         return writing.respond(writing.reservation(handed, who))
 
 
@@ -160,6 +162,20 @@ class Approve(MethodView):
         """Agree to what somebody asked for who missed several (staff)."""
         who = auth.actor()
         return writing.respond(auth.write(who, lambda: writing.reservation(reservations.approve(who, reference), who)))
+
+
+@blueprint.route("/<reference>/refuse")
+class Refuse(MethodView):
+    """Not agreeing."""
+
+    @blueprint.arguments(schemas.WhyIn())
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """Do not agree to what needs approval, and say why: its person reads it (staff)."""
+        who, why = auth.actor(), body.get("reason", "")
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.refuse(who, reference, why), who))
+        )
 
 
 @blueprint.route("/<reference>/no-show")
@@ -194,8 +210,11 @@ class Appeal(MethodView):
 class Forgive(MethodView):
     """Not counting it."""
 
+    @blueprint.arguments(schemas.WhyIn())
     @blueprint.response(200, schemas.ReservationOut)
-    def post(self, reference: str) -> ResponseReturnValue:
-        """A no-show counts no more (staff)."""
-        who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.forgive(who, reference), who)))
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """A no-show counts no more (staff); its person is told."""
+        who, why = auth.actor(), body.get("reason", "")
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.forgive(who, reference, why), who))
+        )

@@ -94,6 +94,15 @@ class ListingIn(Strict):
     external_id = _text("The town's own number: an import with it can be repeated", maxLength=catalog.EXTERNAL_ID_LIMIT)
 
 
+class ListingChanges(ListingIn):
+    """What staff may change of a listing."""
+
+    force = fields.Boolean(
+        metadata={"description": "Have less than is held: the newest holds are given up, with a reason that is told"}
+    )
+    reason = fields.String(metadata={"maxLength": 200})
+
+
 class ListingOut(Schema):
     """A listing."""
 
@@ -171,11 +180,12 @@ class WhyIn(Strict):
 
 
 class ClosureIn(Strict):
-    """Days on which a place is closed, both included."""
+    """Days on which a place is closed, both included, or open at other hours."""
 
     first = fields.String(data_key="from", required=True, metadata={"format": "date"})
     last = fields.String(data_key="to", required=True, metadata={"format": "date"})
     reason = fields.String()
+    hours = _text("Open then all the same, at these times", examples=["09:00-12:00"])
 
 
 class ClosureOut(Schema):
@@ -185,6 +195,7 @@ class ClosureOut(Schema):
     first = fields.String(data_key="from", metadata={"format": "date"})
     last = fields.String(data_key="to", metadata={"format": "date"})
     reason = fields.String()
+    hours = _text("Empty: closed")
 
 
 class EventOut(Schema):
@@ -194,7 +205,14 @@ class EventOut(Schema):
     verb = fields.String()
     role = fields.String()
     door = fields.String()
+    acted_by = fields.String(
+        allow_none=True,
+        metadata={"description": "The role of whoever did it; null: the person whose reservation it is"},
+    )
+    who = fields.String(allow_none=True, metadata={"description": "Which member of staff"})
     reason = fields.String(allow_none=True)
+    quantity = _number()
+    expires_at = fields.String(metadata={"format": "date-time"})
 
 
 class SlotIn(Strict):
@@ -277,6 +295,13 @@ class PickUpIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "Less than reserved: the rest is free again"}
     )
+    force = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "Hand over to who has the code of another reservation: this one is given up, with a reason"
+        },
+    )
+    reason = fields.String(load_default="", metadata={"maxLength": reservations.REASON_LIMIT})
 
 
 class ReservationOut(Schema):
@@ -301,6 +326,8 @@ class ReservationOut(Schema):
     slot = fields.Nested(SlotIn, allow_none=True, metadata={"description": "What is booked for a time"})
     needs_approval = fields.Boolean(metadata={"description": "Its person missed several: the place agrees first"})
     forgiven = fields.Boolean(metadata={"description": "A no-show that does not count any more"})
+    appealed = fields.Boolean(metadata={"description": "A no-show of which its person has said why"})
+    no_shows = fields.Integer(metadata={"description": "Of its person, lately; for the staff of the place"})
     events = fields.List(fields.Nested(EventOut), metadata={"description": "Its log, for the staff of the place"})
 
 
@@ -764,6 +791,8 @@ class ReservationQuery(PagingQuery):
     state = _choice(reservations.STATES)
     listing = _text()
     pickup_code = _text()
+    needs_approval = _choice(("true",))
+    appealed = _choice(("true",))
 
 
 class GiftQuery(PagingQuery):

@@ -66,3 +66,25 @@ class Waiting(MethodView):
 
         auth.write(who, act)
         return "", 204
+
+
+@blueprint.route("/<reference>/suspend")
+class Suspend(MethodView):
+    """Setting aside."""
+
+    @blueprint.response(200, schemas.WaitingOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Get no offer for now, and keep one's rank; an open offer goes to the next one. Twice changes nothing."""
+        who = auth.actor()
+        return writing.respond(auth.write(who, lambda: writing.waiting(waitlist.suspend(who, reference), who)))
+
+
+@blueprint.route("/<reference>/resume")
+class Resume(MethodView):
+    """Waiting again."""
+
+    @blueprint.response(200, schemas.WaitingOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Wait again, at the rank that was kept. Twice changes nothing."""
+        who = auth.actor()
+        return writing.respond(auth.write(who, lambda: writing.waiting(waitlist.resume(who, reference), who)))

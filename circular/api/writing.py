@@ -135,10 +135,23 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "slot": None if facts["starts_at"] is None else slot(facts),
         "needs_approval": facts["approval"] == "asked",
         "forgiven": facts["forgiven_at"] is not None,
+        "appealed": facts["appealed_at"] is not None,
     }
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]
     return written
+
+
+def event(facts: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    """What was done to a reservation of a listing in `unit`, by whom, by which door, when and why; no phone number."""
+    names = ("verb", "role", "door", "acted_by", "who")
+    more = facts["facts"]
+    said = {"at": at(facts["at"]), **{name: facts[name] for name in names}, "reason": more.get("reason")}
+    if "quantity" in more:
+        said.update(quantity=catalog.amount(more["quantity"]), unit=unit)
+    if "expires_at" in more:
+        said["expires_at"] = at(more["expires_at"])
+    return said
 
 
 def entry(facts: Mapping[str, Any]) -> dict[str, Any]:

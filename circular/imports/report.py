@@ -14,7 +14,7 @@ VALUE_LIMIT = 200  # characters of a wrong value that a report repeats
 REFUSED = {
     "hazard": ("hazards", "publishing_hazard"),
     "not_your_place": ("place", "another_place"),
-    "quantity_below_reserved": ("quantity", "below_reserved"),
+    "held_for_others": ("quantity", "below_reserved"),
     "withdrawn": ("status", "fixed"),
 }
 

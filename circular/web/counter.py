@@ -54,7 +54,9 @@ def _held(who: Actor, refusal: Refusal | None = None) -> Response:
         typed=typed,
         reservations=found[:LISTED],
         more=f"/desk/reservations?{more}" if len(found) > LISTED else "",
-        missed={one["reference"]: reservations.strikes(one["person_id"]) for one in found if one["approval"] == "asked"},
+        missed={
+            one["reference"]: reservations.strikes(one["person_id"]) for one in found if one["approval"] == "asked"
+        },
         appeals={one["reference"]: _appeal(who, one) for one in found if one["appealed_at"] is not None},
         done=_done(who),
         said=_said(refusal) if refusal else "",

@@ -178,7 +178,8 @@ def all_places() -> Response:
     after, limit = places.paging(request.args)
     found = places.find_places(after, limit + 1)
     sites = [] if after else places.find_sites(limit=SELECT_LIMIT)
-    return page("places.html", places=found[:limit], sites=sites, more=_after("/lieux", found, limit))
+    closed = places.closed_on(found)
+    return page("places.html", places=found[:limit], closed=closed, sites=sites, more=_after("/lieux", found, limit))
 
 
 @blueprint.get("/s/<code>")

@@ -62,6 +62,41 @@ def test_leaving(town: Town, client: FlaskClient) -> None:
     problem(client.get(f"{URL}/nothing", headers=first), 404, "no_such_wait")
 
 
+def test_set_aside(town: Town, client: FlaskClient) -> None:
+    """It keeps its rank and gets no offer, nor is anything kept for it; taken up again, it is where it was."""
+    first, second, staff = town.token("builder"), town.token("builder"), town.token("staff", "la-sphere")
+    code = town.listing(quantity=2)["code"]
+    held = [town.reserve(town.person(), code, 1) for _ in range(2)]
+    early, late = (client.post(URL, json={"listing": code}, headers=who).json["id"] for who in (first, second))
+
+    for _ in range(2):
+        aside = client.post(f"{URL}/{early}/suspend", headers=first)
+        assert (aside.status_code, aside.json["state"], aside.json["rank"]) == (200, "suspended", 1)
+    problem(client.post(f"{URL}/{early}/suspend", headers=second), 404, "no_such_wait")
+    assert [one["id"] for one in client.get(f"{URL}?state=suspended", headers=staff).json["items"]] == [early]
+    assert [one["id"] for one in client.get(f"{URL}?state=waiting", headers=staff).json["items"]] == [late]
+    for one in held:
+        reservations.cancel(town.person(), one["reference"])
+    assert client.get(f"{URL}/{late}", headers=second).json["state"] == "offered"
+    assert town.available(code) == 1
+
+    # The second sets an open offer aside: nobody is before the others any more.
+    assert client.post(f"{URL}/{late}/suspend", headers=second).json["offered_until"] is None
+    assert town.available(code) == 2
+    back = client.post(f"{URL}/{early}/resume", headers=first).json
+    assert (back["state"], back["rank"]) == ("offered", 1)
+    assert client.post(f"{URL}/{early}/resume", headers=first).json["state"] == "offered"
+
+    # Who asks to wait again waits again.
+    taken = client.post("/api/v1/reservations", json={"listing": code, "quantity": 2}, headers=first)
+    assert taken.status_code == 201
+    again = client.post(URL, json={"listing": code}, headers=second).json
+    assert (again["id"], again["state"], again["rank"]) == (late, "waiting", 1)
+    client.delete(f"{URL}/{late}", headers=second)
+    problem(client.post(f"{URL}/{late}/suspend", headers=second), 404, "no_such_wait")
+    problem(client.post(f"{URL}/{late}/resume", headers=second), 404, "no_such_wait")
+
+
 def test_whose_list(town: Town, client: FlaskClient) -> None:
     """One's own; for staff, that of their place with phones; an admin sees all; filters and pages."""
     staff, other = town.token("staff", "la-sphere"), town.token("staff", "trois-lieu")
