@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, db, draws, reservations, waitlist
+from circular import catalog, clock, db, draws, places, reservations, waitlist
 from circular.people import Actor
 from sms import inbox, messages
 from sms.gateways.base import Inbound
@@ -199,9 +199,65 @@ def answering(stage: Stage) -> Scene:
     return Scene(inbox.handle_pending, done)
 
 
+def preparing(stage: Stage) -> Scene:
+    stage.set()
+    held = stage.hold(stage.one)
+    act = lambda: reservations.prepare(stage.town.staff, held)  # noqa: E731
+    return Scene(act, lambda: stage.state(held) == "prepared")
+
+
+def missing(stage: Stage) -> Scene:
+    held, (first, _) = stage.queue()
+    act = lambda: reservations.no_show(stage.town.staff, held)  # noqa: E731
+    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("no_show", "offered"))
+
+
+def handing_to_another(stage: Stage) -> Scene:
+    stage.set()
+    held, other = stage.hold(stage.one), stage.hold(stage.two)
+    pin = reservations.get(stage.two, other)["pickup_code"]
+
+    def act() -> None:
+        if stage.state(held) == "held":  # who looks again sees that it is done
+            reservations.pick_up(stage.town.staff, held, pin, force=True, reason="erreur")
+
+    return Scene(act, lambda: stage.state(held) == "cancelled" and catalog.get(stage.code)["quantity"] == 1000)
+
+
+def counting_less(stage: Stage) -> Scene:
+    stage.set()
+    stage.hold(stage.one)
+    held, change = stage.hold(stage.two), {"quantity": 1}
+    first = stage.wait(stage.three)
+    act = lambda: reservations.revise_listing(ADMIN, stage.code, change, None, force=True, reason="vide")  # noqa: E731
+    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "waiting"))
+
+
+def closing(stage: Stage) -> Scene:
+    for one in places.closures("la-sphere"):
+        places.reopen(ADMIN, "la-sphere", one["reference"])
+    for hold in reservations.mine(ident(stage.one)):
+        reservations.cancel(stage.one, hold["reference"])
+    stage.set()
+    held = stage.hold(stage.one)
+    before = reservations.get(stage.one, held)["expires_at"]
+    day = clock.local(db.from_ms(before), "America/Martinique").date().isoformat()
+    days = {"from": day, "to": day}
+    act = lambda: reservations.close_place(stage.town.staff, "la-sphere", days)  # noqa: E731
+    return Scene(act, lambda: reservations.get(stage.one, held)["expires_at"] > before)
+
+
+def setting_aside(stage: Stage) -> Scene:
+    held, (first, second) = stage.queue()
+    reservations.cancel(stage.one, held)
+    act = lambda: waitlist.suspend(stage.two, first)  # noqa: E731
+    return Scene(act, lambda: stage.waits(second) == "offered")
+
+
 VERBS = (
     reserving, cancelling, extending, handing_over, handing_over_a_part, lapsing, withdrawing, joining, leaving, taking,
-    passing, sweeping, entering, drawing, answering,
+    passing, sweeping, entering, drawing, answering, preparing, missing,
+    handing_to_another, counting_less, closing, setting_aside,
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ The model stays simple: stock, holds with their ends, a queue with at most one o
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from tests.fatal import halves
 from tests.town import ADMIN
 
 HOUR = timedelta(hours=1)
+FOREVER = datetime.max.replace(tzinfo=UTC)  # until when something is held that lies ready
 HOURS = [waiting.START + timedelta(days=1, hours=n) for n in range(4)]  # of the saw: Tuesday from 10:00
 
 
@@ -64,9 +65,52 @@ class Machine(waiting.Machine):
             assert until <= self.now or reference in self.extended
             return
         later = reservations.moment(found, "expires_at")
-        assert later is not None and later > until > self.now and reference not in self.extended
+        assert later is not None and until > self.now and reference not in self.extended
         self.extended.add(reference)
-        self.holds[pick % len(self.holds)] = (person, quantity, later, made)
+        if until != FOREVER:
+            assert later > until
+            self.holds[pick % len(self.holds)] = (person, quantity, later, made)
+
+    # --- ready, missed, given up ---
+    @rule(pick=st.integers(0, 9))
+    def prepare(self, pick: int) -> None:
+        if not self.holds:
+            return
+        person, quantity, until, made = self.holds[pick % len(self.holds)]
+        try:
+            reservations.prepare(self.town.staff, made["reference"])
+        except Refusal as refusal:
+            assert refusal.code == "expired" and until <= self.now
+            return
+        assert until > self.now
+        self.holds[pick % len(self.holds)] = (person, quantity, FOREVER, made)
+
+    @rule(pick=st.integers(0, 9))
+    def miss(self, pick: int) -> None:
+        """Nobody came, whether it lay ready, was held or had lapsed."""
+        if not self.holds:
+            return
+        hold = self.holds[pick % len(self.holds)]
+        assert reservations.no_show(self.town.staff, hold[3]["reference"])["state"] == "no_show"
+        self.holds.remove(hold)
+        self.serve()
+
+    @rule(quantity=st.integers(1, 9))
+    def count_by_force(self, quantity: int) -> None:
+        """Less is there than was promised: offers go first, then the newest holds, then what lies ready."""
+        promised = self.stock - self.free() + sum(wanted for _, wanted, until in self.queue if until)
+        change = {"quantity": quantity}
+        reservations.revise_listing(self.town.staff, self.code, change, None, force=True, reason="inventaire")
+        if quantity < promised:
+            for one in self.queue:
+                one[2] = None
+            live = [hold for hold in self.holds if hold[2] > self.now]
+            for hold in sorted(live, key=lambda hold: (hold[2] == FOREVER, -hold[3]["id"])):
+                if sum(other[1] for other in self.holds if other[2] > self.now) > quantity:
+                    self.holds.remove(hold)
+        self.settle()
+        self.stock = quantity
+        self.serve()
 
     # --- draws ---
     @precondition(lambda self: self.stock and not self.queue and self.free() == self.stock)
@@ -224,7 +268,7 @@ def test_everything_agrees_with_the_model(
         else:
             server = request.getfixturevalue("postgres")
             url = server.create(f"lifecycle_{next(numbers)}", request.getfixturevalue("postgres_template"))
-        configuration.use(configuration.load({"DATABASE_URL": url}))
+        configuration.use(configuration.load({"DATABASE_URL": url, "NO_SHOW_LIMIT": "0"}))
         db.open_database(url)
         db.connect()
         return Machine()

@@ -96,7 +96,7 @@ def test_what_is_refused_is_said_there(town: Town, desk: FlaskClient) -> None:
         ({"pickup_code": other["pickup_code"]}, 409, "3 de Porte sont gardés pour d’autres"),
         ({"pickup_code": "12"}, 409, "Ce code de retrait est faux"),
         ({"pickup_code": pin, "quantity": "4"}, 409, "Seulement 3 réservés"),
-        ({"pickup_code": pin, "quantity": "deux"}, 422, "plus de zéro"),
+        ({"pickup_code": pin, "quantity": "deux"}, 422, "doit dépasser zéro"),
     ):
         answer = send(desk, made, "hand-over", **typed)
         alert = read(answer).one("p", class_="err")
