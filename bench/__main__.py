@@ -1,9 +1,10 @@
-"""The table. `python -m bench [--quick] [--rows 10000,100000] [--postgres] [--json FILE]`"""
+"""The table. `python -m bench [--quick] [--rows 10000,100000] [--postgres] [--only growing] [--json FILE]`"""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import functools
 import itertools
 import json
@@ -25,7 +26,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-from bench import catalogue, finding, understanding
+from bench import catalogue, finding, growth, understanding
+from bench.catalogue import name_of
 from circular import catalog, db, people, settings
 from sms import inbox, messages, outbox
 from sms.gateways.base import Accepted, Capabilities, Gateway, Inbound, Outgoing
@@ -101,14 +103,20 @@ class Bench:
             yield process
 
     def load(
-        self, port: int, requests: list[Any], *others: int, status: str = "200", seconds: float = 0
+        self,
+        port: int,
+        requests: list[Any],
+        *others: int,
+        status: str = "200",
+        seconds: float = 0,
+        connections: int = 8,
     ) -> dict[str, Any]:
-        """Load a server by 8 connections, after a warm-up of a quarter of the time; every answer must have `status`.
+        """Load a server by some connections, after a warm-up of a quarter of the time; every answer must have `status`.
 
         Reads are asked in turn, for ever; writes are asked once each, so the list must be long enough.
         """
         seconds, reading = seconds or self.seconds, requests[0][0] == "GET"
-        plan = {"ports": [port, *others], "connections": 8, "once": not reading, "seconds": seconds}
+        plan = {"ports": [port, *others], "connections": connections, "once": not reading, "seconds": seconds}
         cut = 0 if reading else len(requests) // 5
         _generate({**plan, "seconds": seconds / 4, "requests": requests if reading else requests[:cut]})
         result = _generate({**plan, "requests": requests[cut:]})
@@ -179,10 +187,6 @@ def _found(port: int, paths: list[str]) -> list[int]:
     return [len(_read(port, path)["items"]) for path in paths]
 
 
-def _name(count: int) -> str:
-    return f"{count // 1000}k" if count % 1_000_000 else f"{count // 1_000_000}M"
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
 def searching(bench: Bench, sizes: dict[int, str]) -> None:
     """Search and listing pages beside the reference and the bare endpoint, at each size."""
@@ -197,7 +201,7 @@ def searching(bench: Bench, sizes: dict[int, str]) -> None:
     exact = [_get(f"/api/v1/listings?q={noun}") for noun in catalogue.NOUNS]
     typos = [_get(f"/api/v1/listings?q={catalogue.misspelt(noun)}") for noun in catalogue.NOUNS]
     for count, url in sizes.items():
-        size = _name(count)
+        size = name_of(count)
         codes = _codes(url, 200)
         items = [_get(f"/api/v1/listings/{code}") for code in codes]
         with bench.served(url), bench.referred(url):
@@ -228,7 +232,7 @@ def searching(bench: Bench, sizes: dict[int, str]) -> None:
         bench.rate(f"listing, {size}, vs hello", speed["listing"], speed["hello"], 0.40, 0.65)
     small, *larger = p50
     for count in larger:
-        bench.note(f"search, whole mix, p50 at {_name(count)} over {_name(small)}", f"{p50[count]:.1f} ms",
+        bench.note(f"search, whole mix, p50 at {name_of(count)} over {name_of(small)}", f"{p50[count]:.1f} ms",
                    f"{p50[small]:.1f} ms", p50[count] / p50[small], 2.0, 1.5, more_is_better=False)  # fmt: skip
 
 
@@ -349,12 +353,41 @@ def publishing(bench: Bench, sizes: dict[int, str]) -> None:
         pending = list(catalogue.rows(3000))
         imported = _per_second(len(pending), functools.partial(catalogue.put, pending, "import"))
         db.close()
-        bench.note(f"importing 3000 rows into {_name(count)}, searchable, durable (a second)", f"{imported:.0f}/s", "",
+        bench.note(f"importing 3000 rows into {name_of(count)}, searchable, durable (a second)", f"{imported:.0f}/s", "",
                    imported, 2000, 8000)  # fmt: skip
     small, *larger = taken
     for count in larger:
-        bench.note(f"publishing one listing, p50 at {_name(count)} over {_name(small)}", f"{taken[count]:.2f} ms",
+        bench.note(f"publishing one listing, p50 at {name_of(count)} over {name_of(small)}", f"{taken[count]:.2f} ms",
                    f"{taken[small]:.2f} ms", taken[count] / taken[small], 2, 1.5, more_is_better=False)  # fmt: skip
+
+
+def importing(bench: Bench, folder: pathlib.Path, counts: tuple[int, int]) -> None:
+    """A file by `flask import listings`, in a process of its own: rows a second, its memory, and the same file again."""
+    peaks, rates = {}, {}
+    for count in counts:
+        url, file = f"sqlite:///{folder.absolute()}/import-{count}.db", folder / f"{count}.csv"
+        catalogue.fill(url, 0)
+        _open(url)
+        with file.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, ["external_id", *next(catalogue.rows(1))])
+            writer.writeheader()
+            writer.writerows({**row, "external_id": f"file-{n}"} for n, row in enumerate(catalogue.rows(count)))
+        db.close()
+        for turn in ("first", "again"):
+            command = [sys.executable, "-m", "flask", "import", "listings", str(file)]
+            start = time.perf_counter()
+            process = subprocess.Popen(command, env={**os.environ, "DATABASE_URL": url}, stdout=subprocess.DEVNULL)
+            _, status, used = os.wait4(process.pid, 0)
+            assert status == 0, command
+            rates[turn], peaks[turn, count] = count / (time.perf_counter() - start), used.ru_maxrss / 1024
+    small, large = counts
+    bench.note(f"flask import of {large} rows, searchable, durable (a second)", f"{rates['first']:.0f}/s", "",
+               rates["first"], 2000, 8000)  # fmt: skip
+    bench.note("  the same file again, as after a power cut, vs the first time", f"{rates['again']:.0f}/s",
+               f"{rates['first']:.0f}/s", rates["again"] / rates["first"], 1.5, 3)  # fmt: skip
+    bench.note(f"  its memory at {name_of(large)} rows over {name_of(small)}",
+               f"{peaks['first', large]:.0f} MB", f"{peaks['first', small]:.0f} MB",
+               peaks["first", large] / peaks["first", small], 1.2, 1.1, more_is_better=False)  # fmt: skip
 
 
 def _per_second(count: int, act: Callable[[], object]) -> float:
@@ -544,7 +577,7 @@ def weighing(bench: Bench, count: int, url: str) -> None:
         ("default process tree", pss, 120, 80),
         ("its largest RssAnon", anonymous, 60, 50),
     ):
-        bench.note(f"memory at {_name(count)} after load, {what} (MB)", f"{megabytes:.0f} MB", "", megabytes, floor, aim,
+        bench.note(f"memory at {name_of(count)} after load, {what} (MB)", f"{megabytes:.0f} MB", "", megabytes, floor, aim,
                    more_is_better=False)  # fmt: skip
     times: dict[str, list[float]] = {"ours": [], "hello": []}
     for _ in range(6):  # the first of each compiles
@@ -604,7 +637,7 @@ def on_postgres(bench: Bench, count: int) -> None:
             page, hello = (results[name]["per_second"] for name in ("page", "hello"))
             speed = bench.load(OURS, _orders(url, codes, int(2500 * bench.seconds)), status="201")["per_second"]
         db.close()
-    bench.rate(f"PostgreSQL: search page of 20, {_name(count)}, vs hello", page, hello, 0.20, 0.35)
+    bench.rate(f"PostgreSQL: search page of 20, {name_of(count)}, vs hello", page, hello, 0.20, 0.35)
     bench.rate("PostgreSQL: the same vs raw queries, one connection", page, searches, 0.20, 0.35)
     bench.rate("PostgreSQL: reservation over HTTP vs raw commits (no fsync)", speed, commits, 0.08, 0.22)
 
@@ -616,42 +649,76 @@ def _raw_hold(raw: Any, number: int) -> int:
     return int(cursor.rowcount)
 
 
+def growing_on_postgres(bench: Bench, counts: list[int]) -> None:
+    """The growth of each kind of question on PostgreSQL, on the tests' server."""
+    import psycopg
+
+    from tests.postgres import Server
+
+    with Server() as server:
+        sizes = {}
+        for count in counts:
+            server.create(f"town_{count}")
+            sizes[count] = f"postgresql://postgres@/town_{count}?host={server.data}"
+            catalogue.fill(sizes[count], count)
+            with psycopg.connect(sizes[count], autocommit=True) as raw:
+                raw.execute("VACUUM ANALYZE")
+        growth.growing(bench, sizes, _free_ports(len(sizes)), "PostgreSQL: ")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", default="10000,100000", help="listings of each catalogue, the smallest first")
     parser.add_argument("--quick", action="store_true", help="small catalogues, short runs")
-    parser.add_argument("--postgres", action="store_true", help="search and reservation on PostgreSQL too")
+    parser.add_argument("--postgres", action="store_true", help="search, growth and reservation on PostgreSQL too")
+    parser.add_argument("--only", default="", help="some parts of the table, by name: growing,importing")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures there too")
     options = parser.parse_args()
-    counts = [2_000, 10_000] if options.quick else [int(count) for count in options.rows.split(",")]
-    bench = Bench(1.0 if options.quick else 3.0)
+    quick = options.quick
+    counts = [2_000, 10_000] if quick else [int(count) for count in options.rows.split(",")]
+    bench = Bench(1.0 if quick else 3.0)
     catalogue.KEPT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="run-", dir=catalogue.KEPT) as folder:
-        sizes = {count: catalogue.database(count, pathlib.Path(folder)) for count in counts}
+    with tempfile.TemporaryDirectory(prefix="run-", dir=catalogue.KEPT) as name:
+        folder = pathlib.Path(name)
+        sizes = {count: catalogue.database(count, folder) for count in counts}
         large = sizes[counts[-1]]
-        searching(bench, sizes)
-        weighing(bench, counts[-1], large)
-        reserving(bench, large)
-        texting(bench, large, 500 if options.quick else 3000)
-        dialling(bench, large, 100 if options.quick else 400)
-        posting(bench, large, 1000 if options.quick else 10_000, 10_000 if options.quick else 100_000)
-        publishing(bench, sizes)
-    if options.postgres:
-        on_postgres(bench, counts[0])
-    width = max(len(figure.what) for figure in bench.figures)
-    print(f"\n\n{'what':{width}} {'ours':>9} {'reference':>9} {'ratio':>8} {'floor':>6} {'aim':>6}  verdict")
-    for figure in bench.figures:
-        print(f"{figure.what:{width}} {figure.ours:>9} {figure.reference:>9} {figure.ratio:8.2f} {figure.floor:6g} "
-              f"{figure.aim:6g}  {figure.verdict}")  # fmt: skip
-    print()
-    for line in understanding.table(understanding.score(understanding.corpus())):
-        print(line)
-    print()
-    for line in finding.table(finding.measure()):
-        print(line)
+        parts: dict[str, Callable[[], None]] = {
+            "searching": lambda: searching(bench, sizes),
+            "growing": lambda: growth.growing(bench, sizes, _free_ports(len(sizes))),
+            "weighing": lambda: weighing(bench, counts[-1], large),
+            "reserving": lambda: reserving(bench, large),
+            "texting": lambda: texting(bench, large, 500 if quick else 3000),
+            "dialling": lambda: dialling(bench, large, 100 if quick else 400),
+            "posting": lambda: posting(bench, large, 1000 if quick else 10_000, 10_000 if quick else 100_000),
+            "publishing": lambda: publishing(bench, sizes),
+            "importing": lambda: importing(bench, folder, (2_000, 10_000) if quick else (10_000, 100_000)),
+        }
+        if options.postgres:
+            parts["growing on PostgreSQL"] = lambda: growing_on_postgres(bench, counts)
+            parts["on PostgreSQL"] = lambda: on_postgres(bench, counts[0])
+        for part, measure in parts.items():
+            if not options.only or part.split()[0] in options.only.split(","):
+                measure()
+    _print(bench.figures)
+    if not options.only:
+        for table in (
+            understanding.table(understanding.score(understanding.corpus())),
+            finding.table(finding.measure()),
+        ):
+            print()
+            for line in table:
+                print(line)
     if options.json:
         figures = [{**figure._asdict(), "verdict": figure.verdict} for figure in bench.figures]
         options.json.write_text(json.dumps(figures, indent=1))
+
+
+def _print(figures: list[Figure]) -> None:
+    width = max(len(figure.what) for figure in figures)
+    print(f"\n\n{'what':{width}} {'ours':>9} {'reference':>9} {'ratio':>8} {'floor':>6} {'aim':>6}  verdict")
+    for figure in figures:
+        print(f"{figure.what:{width}} {figure.ours:>9} {figure.reference:>9} {figure.ratio:8.2f} {figure.floor:6g} "
+              f"{figure.aim:6g}  {figure.verdict}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ What is kept is never served: each run works on a copy, so that no run measures 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import pathlib
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from circular import catalog, cli, db, imports, search, settings
+from circular.imports.loading import BATCH
 from circular.people import Actor
 
 ADMIN = Actor(None, "admin", "cli")
@@ -27,7 +29,8 @@ NOUNS = (
 ADJECTIVES = "sapin chêne acier blanc ancien récup lourd rouge brut double creux plein émaillé galvanisé".split()
 SYLLABLES = "ba be bi bo da de di do fa fe fi fo ga go ja ka la le li lo ma me mi mo na ne".split()
 PLACES = ("la-sphere", "trois-lieu", "up-and-space", "kalibouka", "mairie-lamentin")
-BATCH = 500  # rows in a durable commit, as the import of a file has it
+PRICES = (0, 0, 0, 100, 500, 2500)  # cents
+CONDITIONS = ("good", "good", "good", "as_new", "to_repair")
 
 
 def rows(count: int) -> Iterator[dict[str, Any]]:
@@ -35,7 +38,7 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
 
     The first rows of a longer catalogue are those of a shorter one.
     """
-    chance = random.Random(41271)
+    chance, other = random.Random(41271), random.Random(7391)
     categories = [category["code"] for category in catalog.categories() if category["unit"] == "piece"]
     for _ in range(count):
         wood = "bois " if chance.random() < 0.1 else ""
@@ -49,6 +52,8 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
             "unit": "piece",
             "place": chance.choice(PLACES),
             "mass_kg": 3,
+            "price_cents": other.choice(PRICES),
+            "condition": other.choice(CONDITIONS),
         }
 
 
@@ -56,11 +61,12 @@ def _made_up(chance: random.Random) -> str:
     return "".join(chance.choices(SYLLABLES, k=4))
 
 
-def put(pending: list[dict[str, Any]], name: str) -> None:
+def put(pending: Iterable[dict[str, Any]], name: str) -> None:
     """Write listings as the import of a file does: durable and searchable batch by batch."""
-    for start in range(0, len(pending), BATCH):
+    numbered = enumerate(pending)
+    while batch := list(itertools.islice(numbered, BATCH)):
         with db.transaction(), catalog.bulk():
-            for number, row in enumerate(pending[start : start + BATCH], start):
+            for number, row in batch:
                 catalog.put(ADMIN, row, f"{name}-{number}")
 
 
@@ -70,7 +76,7 @@ def fill(url: str, count: int) -> None:
     db.open_database(url)
     cli.upgrade()
     imports.seed(cli.DEMO)
-    put(list(rows(count - db.value("SELECT COUNT(*) FROM listing"))), "bench")
+    put(rows(count - db.value("SELECT COUNT(*) FROM listing")), "bench")
     if db.is_sqlite():
         db.run("INSERT INTO listing_search (listing_search) VALUES ('optimize')")
     db.close()
@@ -129,6 +135,11 @@ def questions(count: int = 400) -> list[Question]:
             }[kind]
         )
     return made
+
+
+def name_of(count: int) -> str:
+    """`10k`, `1M`."""
+    return f"{count // 1000}k" if count % 1_000_000 else f"{count // 1_000_000}M"
 
 
 def misspelt(word: str) -> str:

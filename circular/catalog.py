@@ -6,6 +6,7 @@ A listing's facts are a dict with the contract's field names; doors write them i
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import itertools
@@ -661,10 +662,23 @@ def _anywhere(asked: _Asked) -> str:
     return search.all_of([wishes.anywhere(asked.units), asked.narrowed])
 
 
-def tally(query: Query, page: Page, most: int) -> list[dict[str, Any]]:
-    """The newest `most` listings of what a page's query finds, grouped by what they are and where: `number` of them each.
+class Sort(NamedTuple):
+    """What a listing is of, to be counted. `now`: some can be reserved; `fits`: it passes the filters that no token tells."""
 
-    `fits` tells those that pass the filters which no token tells, `now` those of which some can be reserved.
+    kind: str
+    category: str
+    condition: str
+    place: str
+    commune: str
+    priced: bool
+    now: bool
+    fits: bool
+
+
+def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
+    """How many of each sort are among the newest `most` listings of what a page's query finds.
+
+    Grouped here: an engine sorts them for that (5.5 ms for 2,000 listings, 3 so).
     """
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
     expression = _anywhere(asked)
@@ -674,12 +688,12 @@ def tally(query: Query, page: Page, most: int) -> list[dict[str, Any]]:
         match = search.Match(f"({some}) f JOIN listing l ON l.id = f.id", match.condition, (most,), "l.id")
     conditions, params = _conditions(query, asked.minimum)
     reservable, present = _reservable()
-    return db.dicts(
-        "SELECT l.kind, l.category, p.code AS place, p.commune, l.condition, l.price_cents > 0 AS priced, "
-        f"({reservable}) AS now, ({' AND '.join(conditions) or 'TRUE'}) AS fits, COUNT(*) AS number "
-        f"FROM {match.source} {JOINS} WHERE {match.condition} GROUP BY 1, 2, 3, 4, 5, 6, 7, 8",
+    found = db.rows(
+        f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
+        f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {JOINS} WHERE {match.condition}",
         *present, *params, *match.params,
     )  # fmt: skip
+    return {Sort(*sort): number for sort, number in collections.Counter(found).items()}
 
 
 def tokens(query: Query) -> list[str]:

@@ -8,8 +8,22 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable
 
-from circular import alerts, catalog, clock, db, draws, idempotency, limits, personal, reservations, settings, waitlist
+from circular import (
+    alerts,
+    catalog,
+    clock,
+    db,
+    draws,
+    idempotency,
+    limits,
+    personal,
+    reservations,
+    settings,
+    sign_in,
+    waitlist,
+)
 from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
@@ -77,7 +91,7 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much there was to do."""
-        done = self._collect() + inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
+        done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick() + self._collect()
         if self._clock_has_jumped():
             return done
         if time.monotonic() >= self._chores_at:
@@ -109,9 +123,15 @@ class Worker:
         for gateway in self._gateways:
             try:
                 done += gateway.collect(messages.GatewayInbox(gateway.name))
-            except OSError as error:  # what waits there is fetched when it is back; said once
+            except Exception as error:  # what waits there is fetched when it is back; said once
+                if db.passing(error):
+                    raise
                 if gateway.name not in self._out_of_reach:
-                    log.error("%s: nothing can be fetched: %s", gateway.name, type(error).__name__)
+                    foreseen = isinstance(error, OSError)
+                    what = type(error).__name__
+                    log.error(
+                        "%s: nothing can be fetched: %s", gateway.name, what, exc_info=None if foreseen else error
+                    )
                 self._out_of_reach.add(gateway.name)
             else:
                 self._out_of_reach.discard(gateway.name)
@@ -124,19 +144,48 @@ class Worker:
 
 
 def chores(own_name: str) -> int:
-    """What no request waits for: lapsed holds and offers, draws, reminders, alerts, words to index, texts of the dead."""
-    done = reservations.expire() + reservations.remind() + draws.sweep() + waitlist.sweep() + alerts.sweep()
-    done += catalog.reindex_some()
+    """What no request waits for: texts of the dead, holds and offers that lapsed, draws, reminders, alerts, words to index.
+
+    One that breaks off is logged, and keeps none of the others from being done.
+    """
+
+    def give_back() -> int:
+        return _give_back(own_name)
+
+    done = 0
+    each: tuple[Callable[[], int], ...] = (
+        give_back, reservations.expire, reservations.remind, draws.sweep, waitlist.sweep, alerts.sweep,
+        catalog.reindex_some, _tidy,
+    )  # fmt: skip
+    for chore in each:
+        try:
+            db.connect()
+            done += chore()
+        except Exception as error:  # the next round does it
+            log.exception("%s broke off", chore.__qualname__)
+            db.drop_broken_connection(error)
+    db.connect()
+    return done
+
+
+def _give_back(own_name: str) -> int:
+    done = 0
     for name in messages.claimants() - {own_name}:
         other = db.ProcessLock(name)
         if other.acquire():
             done += messages.give_back(name)
             other.release()
+    return done
+
+
+def _tidy() -> int:
     with db.transaction():
         limits.forget()
         idempotency.forget(REPEATS_KEPT)
         messages.forget_sent()
-    return done
+        messages.blank_codes()
+        sign_in.forget()
+    return 0
 
 
 def forget_old() -> int:

@@ -91,8 +91,7 @@ def test_nothing_found_nothing_counted(client: FlaskClient, stock: dict[str, str
 
 def test_counts_are_capped(town: Town, client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where much is found, the newest are counted and it is said that there may be more; rare choices are not lost."""
-    monkeypatch.setattr(facets, "LOOKED_AT", 20)
-    monkeypatch.setattr(facets, "MOST", 10)
+    monkeypatch.setattr(facets, "MOST", 20)
     town.listing(title="Planche à outils", kind="tool", condition="parts", category="machine")
     for number in range(30):
         town.listing(title=f"Planche {number}", condition="good" if number % 4 else "to_repair", price_cents=100)
@@ -100,10 +99,10 @@ def test_counts_are_capped(town: Town, client: FlaskClient, monkeypatch: pytest.
     for asked in ({}, {"q": "planche"}):
         found = _ask(client, facets="true", **asked)["facets"]
         said = {name: [(one["value"], one["count"], one["more"]) for one in counts] for name, counts in found.items()}
-        assert said["kind"] == [("material", 10, True), ("tool", 1, False)]
-        assert said["condition"] == [("good", 10, True), ("to_repair", 5, True), ("parts", 1, False)]
-        assert said["category"] == [("bois", 10, True), ("machine", 1, False)]
-        assert said["price"] == [("free", 1, False), ("paid", 10, True)]
+        assert said["kind"] == [("material", 20, True), ("tool", 1, False)]
+        assert said["condition"] == [("good", 15, True), ("to_repair", 5, True), ("parts", 1, False)]
+        assert said["category"] == [("bois", 20, True), ("machine", 1, False)]
+        assert said["price"] == [("free", 1, False), ("paid", 20, True)]
 
 
 FILTERS = {

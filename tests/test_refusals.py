@@ -352,6 +352,14 @@ def _too_late(w: World) -> Send:
     return w.post(f"/reservations/{made.json['id']}/cancel", None, w.resident)
 
 
+def _needs_approval(w: World) -> Send:
+    for _ in range(3):
+        made = w.town.reserve(w.me, w.town.listing()["code"])
+        reservations.no_show(w.town.staff, made["reference"])
+    asked = w.town.reserve(w.me, w.town.listing()["code"])
+    return w.post(f"/reservations/{asked['reference']}/prepare", None, w.staff)
+
+
 NOBODYS = f"9999{damm.calc_check_digit('9999')}"
 WAYS: dict[str, Callable[[World], Send]] = {
     "no_such_listing": lambda w: w.get(f"/listings/{NOBODYS}"),
@@ -393,6 +401,12 @@ WAYS: dict[str, Callable[[World], Send]] = {
     "quota_exceeded": _quota_exceeded,
     "training_required": lambda w: w.book(w.machine(training="scie")),
     "too_late": _too_late,
+    "no_such_closure": lambda w: w.send("DELETE", "/places/la-sphere/closures/nothing", w.staff),
+    "no_such_calendar": lambda w: w.send("DELETE", "/calendars/nothing", w.builder),
+    "not_a_no_show": lambda w: w.post(
+        f"/reservations/{w.town.reserve(w.me, w.town.listing()['code'])['reference']}/forgive", {}, w.staff
+    ),
+    "needs_approval": _needs_approval,
     "no_such_block": lambda w: w.send("DELETE", f"/listings/{w.machine()}/blocks/nothing", w.staff),
     "no_such_draw": lambda w: w.get("/draws/nothing"),
     "no_such_entry": lambda w: w.get("/entries/nothing", w.resident),
