@@ -431,7 +431,7 @@ def _still_true(message_id: int) -> bool:
     match kind:
         case "offer":
             return any(offer["reference"] == facts.get("wait") for offer in waitlist.offers_of(person_id))
-        case "reminder" | "moved":
+        case "reminder" | "moved" | "slot_reminder" | "slot_moved":
             held = {(one["pickup_code"], one["expires_at"]) for one in reservations.mine(person_id, MOST_HELD)}
             return (facts["pickup_code"], facts["expires_at"]) in held
         case "alert_hit":
