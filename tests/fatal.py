@@ -71,9 +71,13 @@ HALVES = {
     "a hold without its line in the log": "SELECT 1 FROM reservation r WHERE (SELECT COUNT(*) FROM reservation_event e "
     "WHERE e.reservation_id = r.id AND e.verb = 'reserve') <> 1",
     "an end without its line in the log": "SELECT 1 FROM reservation r WHERE r.ended_at IS NOT NULL "
-    "AND r.starts_at IS NULL AND (SELECT COUNT(*) FROM reservation_event e WHERE e.reservation_id = r.id AND e.verb IN "
-    "('cancel', 'pick_up', 'expire', 'withdraw', 'no_show', 'refuse', 'give_up') "
-    "AND NOT (e.verb = 'expire' AND r.state = 'no_show')) <> 1",
+    "AND r.starts_at IS NULL AND (SELECT COUNT(*) FROM reservation_event e WHERE e.reservation_id = r.id AND "
+    "CASE r.state WHEN 'expired' THEN e.verb = 'expire' WHEN 'no_show' THEN e.verb = 'no_show' "
+    "WHEN 'cancelled' THEN e.verb IN ('cancel', 'withdraw', 'refuse', 'give_up') ELSE e.verb = 'pick_up' END) <> 1",
+    "ready without its line in the log": "SELECT 1 FROM reservation r WHERE (r.state = 'prepared') AND "
+    "(SELECT COUNT(*) FROM reservation_event e WHERE e.reservation_id = r.id AND e.verb = 'prepare') <> 1",
+    "forgiven without its line in the log": "SELECT 1 FROM reservation r WHERE (r.forgiven_at IS NOT NULL) <> EXISTS "
+    "(SELECT 1 FROM reservation_event e WHERE e.reservation_id = r.id AND e.verb = 'forgive')",
     "an end that is none": "SELECT 1 FROM reservation WHERE (ended_at IS NULL) <> (state IN ('held', 'prepared'))",
     "more promised than there is": "SELECT 1 FROM listing l WHERE l.quantity < COALESCE((SELECT SUM(r.quantity) "
     "FROM reservation r WHERE r.listing_id = l.id AND r.starts_at IS NULL AND r.state IN ('held', 'prepared')), 0)",

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, clock, db, draws, places, reservations, waitlist
+from circular import catalog, clock, db, draws, places, reservations, slots, waitlist
 from circular.people import Actor
 from sms import inbox, messages
 from sms.gateways.base import Inbound
@@ -254,9 +254,51 @@ def setting_aside(stage: Stage) -> Scene:
     return Scene(act, lambda: stage.waits(second) == "offered")
 
 
+def forgiving(stage: Stage) -> Scene:
+    stage.set()
+    held = stage.hold(stage.one)
+    reservations.no_show(stage.town.staff, held)
+    act = lambda: reservations.forgive(stage.town.staff, held)  # noqa: E731
+    return Scene(act, lambda: reservations.strikes(ident(stage.one)) == 0)
+
+
+def saw(stage: Stage) -> tuple[slots.Slot, slots.Slot]:
+    """A machine, and two hours of it tomorrow."""
+    stage.set()
+    stage.code = str(stage.town.listing(kind="machine", category="machine-bois", quantity=1)["code"])
+    begin = now() + 24 * 3_600_000
+    return slots.Slot(begin, begin + 3_600_000), slots.Slot(begin + 3_600_000, begin + 7_200_000)
+
+
+def booked(stage: Stage, reference: str) -> Any:
+    return reservations.get(ADMIN, reference)["starts_at"]
+
+
+def booking(stage: Stage) -> Scene:
+    slot, _ = saw(stage)
+    act = lambda: reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)  # noqa: E731
+    return Scene(act, lambda: len(reservations.mine(ident(stage.one))) == 1)
+
+
+def moving(stage: Stage) -> Scene:
+    slot, other = saw(stage)
+    made = reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)["reference"]
+    act = lambda: reservations.move(stage.one, made, other, f"{stage.name}:move")  # noqa: E731
+    return Scene(act, lambda: bool(booked(stage, made) == other.starts_at))
+
+
+def giving_back(stage: Stage) -> Scene:
+    slot, _ = saw(stage)
+    made = reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)
+    reservations.pick_up(stage.town.staff, made["reference"], made["pickup_code"])
+    act = lambda: reservations.give_back(stage.town.staff, made["reference"])  # noqa: E731
+    return Scene(act, lambda: stage.state(made["reference"]) == "given_back")
+
+
 VERBS = (
+    preparing, missing, forgiving, booking, moving, giving_back,
     reserving, cancelling, extending, handing_over, handing_over_a_part, lapsing, withdrawing, joining, leaving, taking,
-    passing, sweeping, entering, drawing, answering, preparing, missing,
+    passing, sweeping, entering, drawing, answering,
     handing_to_another, counting_less, closing, setting_aside,
 )  # fmt: skip
 

@@ -149,6 +149,21 @@ class Machine(waiting.Machine):
         assert order == (by_lot if allocation == "draw" else arrived)
         self._check_winners([tickets[one] for one in order], [one["outcome"] for one in found["entries"]])
 
+        if (
+            allocation == "draw"
+        ):  # what the lot decided may not decide what Hypothesis tries next: it could not repeat it
+            self._give_all_back()
+
+    def _give_all_back(self) -> None:
+        for person, _, _ in self.queue:
+            for one in waitlist.mine(person.person_id or 0):
+                waitlist.leave(person, one["reference"])
+        for person, _, until, made in self.holds:
+            if until > self.now:
+                reservations.cancel(person, made["reference"])
+        self.queue = []
+        self.holds = [hold for hold in self.holds if hold[2] <= self.now]
+
     def _check_winners(self, order: list[tuple[Any, int]], outcomes: list[str]) -> None:
         lost = []
         for (person, quantity), outcome in zip(order, outcomes, strict=True):
