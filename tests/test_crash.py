@@ -236,8 +236,8 @@ def counting_less(stage: Stage) -> Scene:
 def closing(stage: Stage) -> Scene:
     for one in places.closures("la-sphere"):
         places.reopen(ADMIN, "la-sphere", one["reference"])
-    for hold in reservations.mine(ident(stage.one)):
-        reservations.cancel(stage.one, hold["reference"])
+    for hold in reservations.find(ADMIN, reservations.Filter(state="held")):
+        reservations.cancel(ADMIN, hold["reference"])
     stage.set()
     held = stage.hold(stage.one)
     before = reservations.get(stage.one, held)["expires_at"]
