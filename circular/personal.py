@@ -142,7 +142,7 @@ def _cancel_all(person_id: int, door: str) -> None:
     own = Actor(person_id, "resident", door)
     for held in reservations.mine(person_id, PAGE):
         try:
-            reservations.cancel(own, held["reference"])
+            reservations.cancel(own, held["reference"], late=True)
         except Refusal as refusal:  # handed over, or lapsed, just now
             if refusal.code not in ("already_ended", "expired"):
                 raise

@@ -866,9 +866,10 @@ def _take(actor: Actor, reference: str) -> dict[str, Any]:
     return get(actor, reference)
 
 
-def cancel(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
+def cancel(actor: Actor, reference: str, reason: str = "", *, late: bool = False) -> dict[str, Any]:
     """Give a reservation up, by its person or by the staff of its place (then the person is told). Twice changes nothing.
 
+    A slot is given up until its listing's deadline; `late`, at any time.
     Raises: Refusal("no_such_reservation" | "already_ended" | "expired" | "too_late").
     """
     with db.transaction():
@@ -876,7 +877,7 @@ def cancel(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
         if found["state"] == "cancelled":
             return found
         _check_live(found)
-        if found["starts_at"] is not None and not actor.works_at(found["place_id"]):
+        if found["starts_at"] is not None and not (late or actor.works_at(found["place_id"])):
             slots.check_deadline(catalog.get(found["listing"]), found["starts_at"])
         why = _why(reason)
         _must_end(actor, found, "cancelled", "cancel", **why)

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from circular import (
     people,
     personal,
     reservations,
+    slots,
     waitlist,
 )
 from circular.people import Actor
@@ -32,6 +34,7 @@ from sms import messages, worker
 from sms.gateways.base import Receipt
 from tests.api.test_listings import problem
 from tests.sms.conversation import text
+from tests.test_reservations import refused
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
 TABLES = {
@@ -390,3 +393,19 @@ def test_a_provider_says_stop_of_somebody_erased(town: Town) -> None:
     people.opt_out_phone(FABIOLA)
 
     assert mentions(FABIOLA) == []
+
+
+def test_what_is_booked_within_the_hour_goes_too(town: Town) -> None:
+    """The deadline to give a slot up is the place's wish; being forgotten is a right."""
+    with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False):
+        code = town.listing(kind="machine", category="machine-bois", quantity=1)["code"]
+        _, free = slots.next_free(code, clock.now_ms(), 1)
+        who = town.person()
+        slot = slots.Slot(free[0].starts_at, free[0].ends_at)
+        made = reservations.reserve(who, who.person_id or 0, code, None, "a", slot=slot)
+        with refused("too_late"):
+            reservations.cancel(who, made["reference"])
+
+        personal.erase(who)
+
+        assert slots.next_free(code, clock.now_ms(), 1)[1] == free
