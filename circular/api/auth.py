@@ -8,9 +8,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from flask import current_app, g, request
+from flask import Response, current_app, g, request
 
 from circular import idempotency, people
+from circular.api import writing
 from circular.errors import Refusal
 from circular.people import Actor
 
@@ -63,6 +64,14 @@ def once(who: Actor, body: Any, act: Callable[[], dict[str, Any]]) -> dict[str, 
 def write(who: Actor, act: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """Do a write that repeats harmlessly by itself."""
     return idempotency.once(who.person_id, None, None, _limit(), act)
+
+
+def done(
+    written: Callable[[dict[str, Any], Actor], dict[str, Any]], verb: Callable[..., dict[str, Any]], /, *args: object
+) -> Response:
+    """Let whoever asks do a noun's `verb`, which repeats harmlessly by itself; its facts as `written` for them."""
+    who = actor()
+    return writing.respond(write(who, lambda: written(verb(who, *args), who)))
 
 
 def _limit() -> int:

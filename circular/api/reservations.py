@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from flask import request
@@ -15,6 +16,7 @@ from circular import draws, people, reservations, slots
 from circular.api import auth, schemas, writing
 
 blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", description="Who holds what")
+_done = functools.partial(auth.done, writing.reservation)
 
 
 @blueprint.route("")
@@ -74,11 +76,7 @@ class Cancel(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Cancel; twice changes nothing."""
-        who = auth.actor()
-        why = body.get("reason", "")
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference, why), who))
-        )
+        return _done(reservations.cancel, reference, body.get("reason", ""))
 
 
 @blueprint.route("/<reference>/move")
@@ -89,13 +87,8 @@ class Move(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Move what is booked to another slot, until the listing's deadline; staff at any time."""
-        who = auth.actor()
-
-        def act() -> dict[str, Any]:
-            moved = reservations.move(who, reference, slots.read(body["slot"]), auth.origin(who, [reference, body]))
-            return writing.reservation(moved, who)
-
-        return writing.respond(auth.write(who, act))
+        slot, origin = slots.read(body["slot"]), auth.origin(auth.actor(), [reference, body])
+        return _done(reservations.move, reference, slot, origin)
 
 
 @blueprint.route("/<reference>/give-back")
@@ -105,10 +98,7 @@ class GiveBack(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, reference: str) -> ResponseReturnValue:
         """Note that what was booked is back (staff); twice changes nothing."""
-        who = auth.actor()
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.give_back(who, reference), who))
-        )
+        return _done(reservations.give_back, reference)
 
 
 @blueprint.route("/<reference>/extend")
@@ -149,8 +139,7 @@ class Prepare(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, reference: str) -> ResponseReturnValue:
         """Note that it lies ready (staff): it does not lapse any more, and its person is told."""
-        who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.prepare(who, reference), who)))
+        return _done(reservations.prepare, reference)
 
 
 @blueprint.route("/<reference>/approve")
@@ -160,8 +149,7 @@ class Approve(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, reference: str) -> ResponseReturnValue:
         """Agree to what somebody asked for who missed several (staff)."""
-        who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.approve(who, reference), who)))
+        return _done(reservations.approve, reference)
 
 
 @blueprint.route("/<reference>/refuse")
@@ -172,10 +160,7 @@ class Refuse(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Do not agree to what needs approval, and say why: its person reads it (staff)."""
-        who, why = auth.actor(), body.get("reason", "")
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.refuse(who, reference, why), who))
-        )
+        return _done(reservations.refuse, reference, body.get("reason", ""))
 
 
 @blueprint.route("/<reference>/no-show")
@@ -186,10 +171,7 @@ class NoShow(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Note that nobody came (staff): it is free again, and its person is told."""
-        who, why = auth.actor(), body.get("reason", "")
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.no_show(who, reference, why), who))
-        )
+        return _done(reservations.no_show, reference, body.get("reason", ""))
 
 
 @blueprint.route("/<reference>/appeal")
@@ -200,10 +182,7 @@ class Appeal(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Say why one did not come."""
-        who, why = auth.actor(), body.get("reason", "")
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.appeal(who, reference, why), who))
-        )
+        return _done(reservations.appeal, reference, body.get("reason", ""))
 
 
 @blueprint.route("/<reference>/forgive")
@@ -214,7 +193,4 @@ class Forgive(MethodView):
     @blueprint.response(200, schemas.ReservationOut)
     def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """A no-show counts no more (staff); its person is told."""
-        who, why = auth.actor(), body.get("reason", "")
-        return writing.respond(
-            auth.write(who, lambda: writing.reservation(reservations.forgive(who, reference, why), who))
-        )
+        return _done(reservations.forgive, reference, body.get("reason", ""))

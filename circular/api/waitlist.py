@@ -75,8 +75,7 @@ class Suspend(MethodView):
     @blueprint.response(200, schemas.WaitingOut)
     def post(self, reference: str) -> ResponseReturnValue:
         """Get no offer for now, and keep one's rank; an open offer goes to the next one. Twice changes nothing."""
-        who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.waiting(waitlist.suspend(who, reference), who)))
+        return auth.done(writing.waiting, waitlist.suspend, reference)
 
 
 @blueprint.route("/<reference>/resume")
@@ -86,5 +85,4 @@ class Resume(MethodView):
     @blueprint.response(200, schemas.WaitingOut)
     def post(self, reference: str) -> ResponseReturnValue:
         """Wait again, at the rank that was kept. Twice changes nothing."""
-        who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.waiting(waitlist.resume(who, reference), who)))
+        return auth.done(writing.waiting, waitlist.resume, reference)
