@@ -162,7 +162,7 @@ def volley(ports: list[int], requests: list[bytes], half: int, head_start: float
     while selector.get_map() and time.perf_counter() < began + LIMIT:
         for key, _ in selector.select(1.0):
             with contextlib.suppress(OSError):
-                head = key.fileobj.recv(65536)  # type: ignore[union-attr]
+                head = sockets[key.data].recv(65536)
                 found[key.data] = (head[9:12].decode("ascii", "replace"), time.perf_counter() - began)
             selector.unregister(key.fileobj)
     for opened in sockets:

@@ -329,7 +329,8 @@ def _execute(statement: str, params: tuple[object, ...]) -> Any:
     if not isinstance(opened, SqliteDatabase):
         return opened.execute_sql(_native(statement), _storable(params))
     try:
-        return opened.cursor().execute(statement, _storable(params))  # type: ignore[no-untyped-call]
+        cursor: sqlite3.Cursor = opened.cursor()  # type: ignore[no-untyped-call]  # peewee says no more of it
+        return cursor.execute(statement, _storable(params))
     except sqlite3.Error as error:
         raise getattr(peewee, type(error).__name__)(*error.args) from error
 
@@ -341,12 +342,14 @@ def run(statement: str, *params: object) -> int:
 
 def rows(statement: str, *params: object) -> list[tuple[Any, ...]]:
     """Every row of a query, as tuples."""
-    return _execute(statement, params).fetchall()  # type: ignore[no-any-return]
+    found: list[tuple[Any, ...]] = _execute(statement, params).fetchall()
+    return found
 
 
 def row(statement: str, *params: object) -> tuple[Any, ...] | None:
     """The first row of a query, or None."""
-    return _execute(statement, params).fetchone()  # type: ignore[no-any-return]
+    found: tuple[Any, ...] | None = _execute(statement, params).fetchone()
+    return found
 
 
 def value(statement: str, *params: object) -> Any:

@@ -28,6 +28,8 @@ OF_KIND = "EXISTS (SELECT 1 FROM notice n WHERE n.id = {row}.notice_id AND n.kin
 
 
 class Untold(NamedTuple):
+    """Something to tell; `facts` as `tell` was given them."""
+
     id: int
     person_id: int
     kind: str
@@ -51,6 +53,15 @@ def untold(limit: int) -> list[Untold]:
         "SELECT id, person_id, kind, facts FROM notice WHERE told_at IS NULL ORDER BY id LIMIT ?" + db.skip_locked(),
         limit,
     )
+    return _read(found)
+
+
+def get(notice_id: int) -> Untold | None:
+    """A notice, told or not; None once it is forgotten."""
+    return next(iter(_read(db.rows("SELECT id, person_id, kind, facts FROM notice WHERE id = ?", notice_id))), None)
+
+
+def _read(found: list[tuple[Any, ...]]) -> list[Untold]:
     return [Untold(id_, person_id, kind, json.loads(facts)) for id_, person_id, kind, facts in found]
 
 

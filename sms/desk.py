@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
+from flask.typing import ResponseReturnValue
 
 from circular import catalog, db, search
 from circular.errors import Refusal
@@ -73,7 +74,7 @@ def synonyms() -> Response:
 
 
 @blueprint.post("/desk/synonyms/remove")
-def remove_synonym() -> Response:
+def remove_synonym() -> ResponseReturnValue:
     """This word means itself again; one that was removed already changes nothing."""
     refuse_foreign_form()
     try:
@@ -81,11 +82,11 @@ def remove_synonym() -> Response:
     except Refusal as refusal:
         if refusal.code != "no_such_synonym":
             raise
-    return redirect("/desk/synonyms", 303)  # type: ignore[return-value]  # werkzeug's
+    return redirect("/desk/synonyms", 303)
 
 
 @blueprint.post("/desk/synonyms")
-def add_synonym() -> Response:
+def add_synonym() -> ResponseReturnValue:
     """This word means that, in every search from now on."""
     refuse_foreign_form()
     who = signed_in()
@@ -97,4 +98,4 @@ def add_synonym() -> Response:
         response.headers.update(headers_of(refusal, refusal))
         return response
     there = urlencode({"cursor": made["word"][:-1], "added": made["word"]})  # the page that begins with it
-    return redirect(f"/desk/synonyms?{there}", 303)  # type: ignore[return-value]  # werkzeug's
+    return redirect(f"/desk/synonyms?{there}", 303)

@@ -261,12 +261,13 @@ def offers_shown(person_id: int) -> set[str]:
     live = {offer["reference"] for offer in waitlist.offers_of(person_id)}
     if not live:
         return live
-    told = db.rows(
-        "SELECT n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.person_id = ? "
-        "AND n.kind = 'offer' AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.gateway = 'console')",
-        person_id,
-    )
-    return live & {orjson.loads(facts).get("wait") for (facts,) in told}
+    left = db.rows(
+        "SELECT m.notice_id FROM outbound_message m WHERE m.person_id = ? AND m.kind = ? "
+        "AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.gateway = 'console')",
+        person_id, OFFER,
+    )  # fmt: skip
+    told = (notices.get(notice_id) for (notice_id,) in left)
+    return live & {notice.facts.get("wait") for notice in told if notice is not None}
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
@@ -421,13 +422,11 @@ def _take(message: Claimed) -> bool:
 
 def _still_true(message_id: int) -> bool:
     """Whether what a notice's text says is so at this moment: it may have waited for the morning, or for a provider."""
-    found = db.row(
-        "SELECT n.person_id, n.kind, n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.id = ?",
-        message_id,
-    )
-    if found is None:
+    notice_id = db.value("SELECT notice_id FROM outbound_message WHERE id = ?", message_id)
+    notice = None if notice_id is None else notices.get(notice_id)
+    if notice is None:
         return True
-    person_id, kind, facts = found[0], found[1], orjson.loads(found[2])
+    _, person_id, kind, facts = notice
     match kind:
         case "offer":
             return any(offer["reference"] == facts.get("wait") for offer in waitlist.offers_of(person_id))

@@ -11,6 +11,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, Request, Response, redirect, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from flask.typing import ResponseReturnValue
 
 from circular import db, people, settings
 from circular.http import refuse_foreign_form, signed_in
@@ -68,7 +69,7 @@ def _bubble(one: messages.Bubble) -> dict[str, Any]:
 
 
 @blueprint.post("/phone/text")
-def text() -> Response:
+def text() -> ResponseReturnValue:
     """One SMS."""
     refuse_foreign_form()
     inbox.at_once("console", _number(), request.form.get("text", "")[:1000])
@@ -76,7 +77,7 @@ def text() -> Response:
 
 
 @blueprint.post("/phone/key")
-def key() -> Response:
+def key() -> ResponseReturnValue:
     """One input on the keypad; `dial` opens a session."""
     refuse_foreign_form()
     typed = request.form.get("typed", "").strip()[:60] or request.form.get("key", "")[:2]
@@ -91,12 +92,12 @@ def key() -> Response:
 
 
 @blueprint.post("/phone/new")
-def another() -> Response:
+def another() -> ResponseReturnValue:
     """Another phone: a number, a conversation, a session from the start."""
     refuse_foreign_form()
     session.clear()
     return _back("text")
 
 
-def _back(anchor: str) -> Response:
-    return redirect(f"/phone#{anchor}", 303)  # type: ignore[return-value]  # werkzeug's, which Flask returns
+def _back(anchor: str) -> ResponseReturnValue:
+    return redirect(f"/phone#{anchor}", 303)

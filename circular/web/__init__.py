@@ -7,6 +7,7 @@ costs one request; its hash in the Content-Security-Policy is constant.
 from __future__ import annotations
 
 from flask import Flask, Response, redirect, request
+from flask.typing import ResponseReturnValue
 
 from circular import i18n, rendering, settings
 from circular.http import headers_of, refusal_of, sentence, status_of
@@ -68,11 +69,11 @@ def status_for(error: Exception) -> int:
     return status_of(refusal_of(error))
 
 
-def page_for(error: Exception) -> Response:
+def page_for(error: Exception) -> ResponseReturnValue:
     """Any exception as a page that says what the API's problem would say."""
     refusal = refusal_of(error)
     if refusal.code == "sign_in_needed":
-        return redirect("/desk/login", 303)  # type: ignore[return-value]  # werkzeug's, which Flask returns
+        return redirect("/desk/login", 303)
     same = None if request.method in ("GET", "HEAD") else "/"  # a form's address cannot be opened as a link
     response = rendering.page("error.html", status_of(refusal), at=same, refusal=refusal, said=sentence(refusal))
     response.headers.update(headers_of(refusal, error))

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
+from flask.typing import ResponseReturnValue
 
 from circular import places, reservations
 from circular.errors import Refusal
@@ -88,7 +89,7 @@ def _said(refusal: Refusal) -> str:
 
 
 @blueprint.post("/desk/reservations/<reference>/<verb>")
-def act(reference: str, verb: str) -> Response:
+def act(reference: str, verb: str) -> ResponseReturnValue:
     """Do something about a reservation. Raises: Refusal("no_such_page")."""
     refuse_foreign_form()
     who = signed_in()
@@ -100,4 +101,4 @@ def act(reference: str, verb: str) -> Response:
         VERBS[verb](who, reference, typed)
     except Refusal as refusal:
         return _held(who, refusal)
-    return redirect(f"/desk/reservations?{urlencode({'done': reference})}", 303)  # type: ignore[return-value]  # werkzeug's
+    return redirect(f"/desk/reservations?{urlencode({'done': reference})}", 303)

@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
+from flask.typing import ResponseReturnValue
 
 from circular import callbacks, gifts, people, places, settings, sign_in, unfound
 from circular.errors import Refusal
@@ -47,11 +48,11 @@ def _more(name: str, found: list[dict[str, Any]]) -> str:
 
 
 @blueprint.post("/desk/callbacks/<reference>")
-def called(reference: str) -> Response:
+def called(reference: str) -> ResponseReturnValue:
     """Somebody who waited for a call has had it."""
     refuse_foreign_form()
     callbacks.done(signed_in(), reference)
-    return redirect("/desk", 303)  # type: ignore[return-value]  # werkzeug's, which Flask returns
+    return redirect("/desk", 303)
 
 
 @blueprint.get("/desk/login")
