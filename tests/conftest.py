@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import pathlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from flask import Flask
@@ -51,9 +51,9 @@ def _app(tmp_path_factory: pytest.TempPathFactory) -> Flask:
     return create_app(settings.load({"DATABASE_URL": f"sqlite:///{path}"}))
 
 
-def open_town(url: str, app: Flask) -> Settings:
+def open_town(url: str, app: Flask, **environment: str) -> Settings:
     """Point the application and this thread at a database."""
-    chosen = settings.load({"DATABASE_URL": url, "BACKGROUND": "false"})
+    chosen = settings.load({"DATABASE_URL": url, "BACKGROUND": "false", **environment})
     settings.use(chosen)
     app.config["CIRCULAR"] = chosen
     db.open_database(url)
@@ -67,19 +67,37 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def _another(engine: str, request: pytest.FixtureRequest, folder: pathlib.Path) -> str:
+    """The URL of a new database with tables, communes, categories and two places."""
+    if engine == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), folder / "town.db")
+        return f"sqlite:///{folder}/town.db"
+    server: Server = request.getfixturevalue("postgres")
+    return server.create(f"town_{next(_numbers)}", request.getfixturevalue("postgres_template"))
+
+
 @pytest.fixture
 def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
     """A database of its own, with tables, communes, categories and two places."""
-    if engine == "sqlite":
-        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "town.db")
-        yield f"sqlite:///{tmp_path}/town.db"
-        db.close()
-        return
-    server: Server = request.getfixturevalue("postgres")
-    name = f"town_{next(_numbers)}"
-    yield server.create(name, request.getfixturevalue("postgres_template"))
+    url = _another(engine, request, tmp_path)
+    yield url
     db.close()
-    server.drop(name)
+    if engine != "sqlite":
+        request.getfixturevalue("postgres").drop(url.rpartition("/")[2])
+
+
+@pytest.fixture
+def another_town(
+    engine: str, _app: Flask, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., None]]:
+    """Opens a new town each time it is called, with settings of its own: for a machine whose every run begins anew."""
+
+    def open_one(**environment: str) -> None:
+        db.close()
+        open_town(_another(engine, request, tmp_path_factory.mktemp("machine")), _app, **environment)
+
+    yield open_one
+    db.close()
 
 
 @pytest.fixture

@@ -81,38 +81,47 @@ def ident(who: Actor) -> int:
 # --- what each verb does ----------------------------------------------------------------------------------------------
 def reserving(stage: Stage) -> Scene:
     stage.set()
-    act = lambda: stage.town.reserve(stage.one, stage.code, 2, stage.name)  # noqa: E731
-    return Scene(act, lambda: stage.town.available(stage.code) == 0)
+    return Scene(
+        lambda: stage.town.reserve(stage.one, stage.code, 2, stage.name), lambda: stage.town.available(stage.code) == 0
+    )
 
 
 def cancelling(stage: Stage) -> Scene:
     held, (first, _) = stage.queue()
-    act = lambda: reservations.cancel(stage.one, held)  # noqa: E731
-    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "offered"))
+    return Scene(
+        lambda: reservations.cancel(stage.one, held),
+        lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "offered"),
+    )
 
 
 def extending(stage: Stage) -> Scene:
     stage.set()
     held = stage.hold(stage.one)
     before = reservations.get(stage.one, held)["expires_at"]
-    act = lambda: reservations.extend(stage.one, held, stage.name)  # noqa: E731
-    return Scene(act, lambda: reservations.get(stage.one, held)["expires_at"] > before)
+    return Scene(
+        lambda: reservations.extend(stage.one, held, stage.name),
+        lambda: reservations.get(stage.one, held)["expires_at"] > before,
+    )
 
 
 def handing_over(stage: Stage) -> Scene:
     stage.set()
     held = stage.hold(stage.one, 2)
     pin = reservations.get(stage.one, held)["pickup_code"]
-    act = lambda: reservations.pick_up(stage.town.staff, held, pin)  # noqa: E731
-    return Scene(act, lambda: stage.state(held) == "picked_up" and catalog.get(stage.code)["quantity"] == 0)
+    return Scene(
+        lambda: reservations.pick_up(stage.town.staff, held, pin),
+        lambda: stage.state(held) == "picked_up" and catalog.get(stage.code)["quantity"] == 0,
+    )
 
 
 def handing_over_a_part(stage: Stage) -> Scene:
     stage.set()
     held, first = stage.hold(stage.one, 2), stage.wait(stage.two)
     pin = reservations.get(stage.one, held)["pickup_code"]
-    act = lambda: reservations.pick_up(stage.town.staff, held, pin, 1)  # noqa: E731
-    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("partly_picked_up", "offered"))
+    return Scene(
+        lambda: reservations.pick_up(stage.town.staff, held, pin, 1),
+        lambda: (stage.state(held), stage.waits(first)) == ("partly_picked_up", "offered"),
+    )
 
 
 def lapsing(stage: Stage) -> Scene:
@@ -124,36 +133,43 @@ def lapsing(stage: Stage) -> Scene:
 
 def withdrawing(stage: Stage) -> Scene:
     held, waits = stage.queue()
-    act = lambda: reservations.withdraw_listing(ADMIN, stage.code)  # noqa: E731
-    return Scene(act, lambda: [stage.state(held), *map(stage.waits, waits)] == ["cancelled", "closed", "closed"])
+    return Scene(
+        lambda: reservations.withdraw_listing(ADMIN, stage.code),
+        lambda: [stage.state(held), *map(stage.waits, waits)] == ["cancelled", "closed", "closed"],
+    )
 
 
 def joining(stage: Stage) -> Scene:
     stage.set(quantity=1)
     stage.hold(stage.one)
-    act = lambda: stage.wait(stage.two)  # noqa: E731
-    return Scene(act, lambda: len(waitlist.mine(ident(stage.two))) == 1)
+    return Scene(lambda: stage.wait(stage.two), lambda: len(waitlist.mine(ident(stage.two))) == 1)
 
 
 def leaving(stage: Stage) -> Scene:
     held, (first, second) = stage.queue()
     reservations.cancel(stage.one, held)
-    act = lambda: waitlist.leave(stage.two, first)  # noqa: E731
-    return Scene(act, lambda: (stage.waits(first), stage.waits(second)) == ("left", "offered"))
+    return Scene(
+        lambda: waitlist.leave(stage.two, first),
+        lambda: (stage.waits(first), stage.waits(second)) == ("left", "offered"),
+    )
 
 
 def taking(stage: Stage) -> Scene:
     held, (first, _) = stage.queue()
     reservations.cancel(stage.one, held)
-    act = lambda: waitlist.take(stage.two, ident(stage.two), stage.name)  # noqa: E731
-    return Scene(act, lambda: stage.waits(first) == "taken" and len(reservations.mine(ident(stage.two))) == 1)
+    return Scene(
+        lambda: waitlist.take(stage.two, ident(stage.two), stage.name),
+        lambda: stage.waits(first) == "taken" and len(reservations.mine(ident(stage.two))) == 1,
+    )
 
 
 def passing(stage: Stage) -> Scene:
     held, (first, second) = stage.queue()
     reservations.cancel(stage.one, held)
-    act = lambda: waitlist.pass_offer(ident(stage.two))  # noqa: E731
-    return Scene(act, lambda: (stage.waits(first), stage.waits(second)) == ("passed", "offered"))
+    return Scene(
+        lambda: waitlist.pass_offer(ident(stage.two)),
+        lambda: (stage.waits(first), stage.waits(second)) == ("passed", "offered"),
+    )
 
 
 def sweeping(stage: Stage) -> Scene:
@@ -165,8 +181,10 @@ def sweeping(stage: Stage) -> Scene:
 
 def entering(stage: Stage) -> Scene:
     stage.window()
-    act = lambda: draws.ask(stage.one, ident(stage.one), stage.code, 1, stage.name)  # noqa: E731
-    return Scene(act, lambda: draws.of_listing(stage.code)["entries"] == 1)
+    return Scene(
+        lambda: draws.ask(stage.one, ident(stage.one), stage.code, 1, stage.name),
+        lambda: draws.of_listing(stage.code)["entries"] == 1,
+    )
 
 
 def drawing(stage: Stage) -> Scene:
@@ -202,14 +220,15 @@ def answering(stage: Stage) -> Scene:
 def preparing(stage: Stage) -> Scene:
     stage.set()
     held = stage.hold(stage.one)
-    act = lambda: reservations.prepare(stage.town.staff, held)  # noqa: E731
-    return Scene(act, lambda: stage.state(held) == "prepared")
+    return Scene(lambda: reservations.prepare(stage.town.staff, held), lambda: stage.state(held) == "prepared")
 
 
 def missing(stage: Stage) -> Scene:
     held, (first, _) = stage.queue()
-    act = lambda: reservations.no_show(stage.town.staff, held)  # noqa: E731
-    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("no_show", "offered"))
+    return Scene(
+        lambda: reservations.no_show(stage.town.staff, held),
+        lambda: (stage.state(held), stage.waits(first)) == ("no_show", "offered"),
+    )
 
 
 def handing_to_another(stage: Stage) -> Scene:
@@ -229,8 +248,10 @@ def counting_less(stage: Stage) -> Scene:
     stage.hold(stage.one)
     held, change = stage.hold(stage.two), {"quantity": 1}
     first = stage.wait(stage.three)
-    act = lambda: reservations.revise_listing(ADMIN, stage.code, change, None, force=True, reason="vide")  # noqa: E731
-    return Scene(act, lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "waiting"))
+    return Scene(
+        lambda: reservations.revise_listing(ADMIN, stage.code, change, None, force=True, reason="vide"),
+        lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "waiting"),
+    )
 
 
 def closing(stage: Stage) -> Scene:
@@ -243,23 +264,25 @@ def closing(stage: Stage) -> Scene:
     before = reservations.get(stage.one, held)["expires_at"]
     day = clock.local(db.from_ms(before), "America/Martinique").date().isoformat()
     days = {"from": day, "to": day}
-    act = lambda: reservations.close_place(stage.town.staff, "la-sphere", days)  # noqa: E731
-    return Scene(act, lambda: reservations.get(stage.one, held)["expires_at"] > before)
+    return Scene(
+        lambda: reservations.close_place(stage.town.staff, "la-sphere", days),
+        lambda: reservations.get(stage.one, held)["expires_at"] > before,
+    )
 
 
 def setting_aside(stage: Stage) -> Scene:
     held, (first, second) = stage.queue()
     reservations.cancel(stage.one, held)
-    act = lambda: waitlist.suspend(stage.two, first)  # noqa: E731
-    return Scene(act, lambda: stage.waits(second) == "offered")
+    return Scene(lambda: waitlist.suspend(stage.two, first), lambda: stage.waits(second) == "offered")
 
 
 def forgiving(stage: Stage) -> Scene:
     stage.set()
     held = stage.hold(stage.one)
     reservations.no_show(stage.town.staff, held)
-    act = lambda: reservations.forgive(stage.town.staff, held)  # noqa: E731
-    return Scene(act, lambda: reservations.strikes(ident(stage.one)) == 0)
+    return Scene(
+        lambda: reservations.forgive(stage.town.staff, held), lambda: reservations.strikes(ident(stage.one)) == 0
+    )
 
 
 def saw(stage: Stage) -> tuple[slots.Slot, slots.Slot]:
@@ -276,23 +299,29 @@ def booked(stage: Stage, reference: str) -> Any:
 
 def booking(stage: Stage) -> Scene:
     slot, _ = saw(stage)
-    act = lambda: reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)  # noqa: E731
-    return Scene(act, lambda: len(reservations.mine(ident(stage.one))) == 1)
+    return Scene(
+        lambda: reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot),
+        lambda: len(reservations.mine(ident(stage.one))) == 1,
+    )
 
 
 def moving(stage: Stage) -> Scene:
     slot, other = saw(stage)
     made = reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)["reference"]
-    act = lambda: reservations.move(stage.one, made, other, f"{stage.name}:move")  # noqa: E731
-    return Scene(act, lambda: bool(booked(stage, made) == other.starts_at))
+    return Scene(
+        lambda: reservations.move(stage.one, made, other, f"{stage.name}:move"),
+        lambda: bool(booked(stage, made) == other.starts_at),
+    )
 
 
 def giving_back(stage: Stage) -> Scene:
     slot, _ = saw(stage)
     made = reservations.reserve(stage.one, ident(stage.one), stage.code, None, stage.name, slot=slot)
     reservations.pick_up(stage.town.staff, made["reference"], made["pickup_code"])
-    act = lambda: reservations.give_back(stage.town.staff, made["reference"])  # noqa: E731
-    return Scene(act, lambda: stage.state(made["reference"]) == "given_back")
+    return Scene(
+        lambda: reservations.give_back(stage.town.staff, made["reference"]),
+        lambda: stage.state(made["reference"]) == "given_back",
+    )
 
 
 VERBS = (

@@ -5,17 +5,15 @@ The model stays simple: stock, holds with their ends, a queue with at most one o
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
 from circular import db, draws, reservations, slots, waitlist
-from circular import settings as configuration
 from circular.errors import Refusal
 from tests import test_waitlist_machine as waiting
 from tests.fatal import halves
@@ -268,24 +266,11 @@ class Machine(waiting.Machine):
         assert found == [(person.person_id, db.to_ms(begin)) for person, begin, _ in self.booked]
 
 
-def test_everything_agrees_with_the_model(
-    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_everything_agrees_with_the_model(another_town: Callable[..., None]) -> None:
     """Whatever people, staff, lots and clocks do, nothing is promised twice, lost or done by half."""
-    numbers = iter(range(10**6))
 
     def fresh() -> Machine:
-        db.close()
-        if engine == "sqlite":
-            path = tmp_path_factory.mktemp("lifecycle") / "town.db"
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        else:
-            server = request.getfixturevalue("postgres")
-            url = server.create(f"lifecycle_{next(numbers)}", request.getfixturevalue("postgres_template"))
-        configuration.use(configuration.load({"DATABASE_URL": url, "NO_SHOW_LIMIT": "0"}))
-        db.open_database(url)
-        db.connect()
+        another_town(NO_SHOW_LIMIT="0")
         return Machine()
 
     run_state_machine_as_test(
@@ -298,4 +283,3 @@ def test_everything_agrees_with_the_model(
             database=None,
         ),
     )
-    db.close()

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import random
-import shutil
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 from flask import Flask
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from circular import catalog, db
-from tests.conftest import open_town
 from tests.town import ADMIN, Town
 
 TITLES = ("Planche bois", "Planche sapin", "Porte bois", "Poutre chêne", "Tôle ondulée", "Chaise en bois")
@@ -153,22 +151,11 @@ class Machine(RuleBasedStateMachine):
             self.exempt.add(code)
 
 
-def test_pages_show_everything_once(
-    engine: str, _app: Flask, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_pages_show_everything_once(another_town: Callable[..., None], _app: Flask) -> None:
     """Whatever others do between two pages, and wherever a page ends."""
-    numbers = iter(range(10**6))
 
     def fresh() -> Machine:
-        db.close()
-        if engine == "sqlite":
-            path = tmp_path_factory.mktemp("paging") / "town.db"
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        else:
-            server = request.getfixturevalue("postgres")
-            url = server.create(f"paging_{next(numbers)}", request.getfixturevalue("postgres_template"))
-        open_town(url, _app)
+        another_town()
         return Machine(_app)
 
     run_state_machine_as_test(
@@ -181,4 +168,3 @@ def test_pages_show_everything_once(
             database=None,
         ),
     )
-    db.close()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 import time_machine
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -20,8 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from circular import catalog, db, reservations
-from circular import settings as configuration
+from circular import catalog, reservations
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import Town
@@ -139,24 +137,11 @@ class Machine(RuleBasedStateMachine):
             assert self.town.available(code) == quantity - self.held(code)
 
 
-def test_reservations_agree_with_the_model(
-    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_reservations_agree_with_the_model(another_town: Callable[..., None]) -> None:
     """Stock is never negative, never lost and never sold twice, whatever people do."""
-    numbers = iter(range(10**6))
 
     def fresh() -> Machine:
-        db.close()
-        if engine == "sqlite":
-            path = tmp_path_factory.mktemp("machine") / "town.db"
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        else:
-            server = request.getfixturevalue("postgres")
-            url = server.create(f"machine_{next(numbers)}", request.getfixturevalue("postgres_template"))
-        configuration.use(configuration.load({"DATABASE_URL": url}))
-        db.open_database(url)
-        db.connect()
+        another_town()
         return Machine()
 
     run_state_machine_as_test(
@@ -169,4 +154,3 @@ def test_reservations_agree_with_the_model(
             database=None,
         ),
     )
-    db.close()

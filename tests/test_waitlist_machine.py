@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
 import time_machine
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from circular import catalog, clock, db, reservations, waitlist
-from circular import settings as configuration
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import Town
@@ -202,24 +200,11 @@ class Machine(RuleBasedStateMachine):
         assert [catalog.amount(one["available"]) for one in listed] == ([self.available()] if self.available() else [])
 
 
-def test_the_waitlist_agrees_with_the_model(
-    engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_the_waitlist_agrees_with_the_model(another_town: Callable[..., None]) -> None:
     """In order, one offer at a time, nobody passed by, nothing promised twice, whatever people do."""
-    numbers = iter(range(10**6))
 
     def fresh() -> Machine:
-        db.close()
-        if engine == "sqlite":
-            path = tmp_path_factory.mktemp("waitlist") / "town.db"
-            shutil.copy(request.getfixturevalue("sqlite_template"), path)
-            url = f"sqlite:///{path}"
-        else:
-            server = request.getfixturevalue("postgres")
-            url = server.create(f"waitlist_{next(numbers)}", request.getfixturevalue("postgres_template"))
-        configuration.use(configuration.load({"DATABASE_URL": url}))
-        db.open_database(url)
-        db.connect()
+        another_town()
         return Machine()
 
     run_state_machine_as_test(
@@ -232,4 +217,3 @@ def test_the_waitlist_agrees_with_the_model(
             database=None,
         ),
     )
-    db.close()
