@@ -365,8 +365,8 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
         errors = FieldErrors()
         errors.add("slot", "no_machine")
         errors.refuse()
-    for listing_id in total:
-        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", listing_id)
+    blocked = [one for lot in booked if chosen for one in slots.family(lot.id)]
+    catalog.lock_all((*total, *blocked))
     if slot is not None or not shares:
         for lot in booked:
             reservations.check_reservable(catalog.get(lot.code), chosen)

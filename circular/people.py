@@ -240,12 +240,6 @@ def language(person_id: int, default: str) -> str:
     return (found and (found[0] or found[1])) or default
 
 
-def chosen_language(person_id: int) -> str | None:
-    """The language that somebody chose, which their words do not change."""
-    found: str | None = db.value("SELECT language FROM person WHERE id = ?", person_id)
-    return found
-
-
 def choose_language(person_id: int, code: str) -> None:
     """Keep the language that somebody chose; it wins over what their words show."""
     db.run("UPDATE person SET language = ? WHERE id = ?", code, person_id)

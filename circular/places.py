@@ -99,6 +99,11 @@ def communes() -> list[dict[str, Any]]:
     return [{**commune, "postcodes": commune["postcodes"].split("|")} for commune in found]
 
 
+def points() -> list[tuple[int, str, float | None, float | None]]:
+    """Id, name, latitude and longitude of every place, oldest first."""
+    return db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id")
+
+
 def paging(values: Mapping[str, Any]) -> tuple[int, int]:
     """(id after which a page starts, its length) from `cursor` and `limit`. Raises: Refusal("invalid" | "bad_cursor")."""
     fields = Fields(values, partial=True)

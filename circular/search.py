@@ -256,6 +256,18 @@ def put(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> N
     db.run("INSERT INTO listing_search (rowid, title_terms, terms) VALUES (?, ?, ?)", listing_id, *new)
 
 
+class TitleWord(db.Table):
+    """A word of titles that no dictionary has."""
+
+    word = TextField(primary_key=True)
+
+
+def noted_words(start: str, most: int) -> list[str]:
+    """Words of titles that no dictionary has, by what they begin with."""
+    query = "SELECT word FROM title_word WHERE word >= ? AND word < ? ORDER BY word LIMIT ?"
+    return [word for (word,) in db.rows(query, start, start + "\U0010ffff", most)]
+
+
 def note_words(words: list[str]) -> None:
     """Keep the words of titles that no dictionary has, so that a typo finds them too."""
     kept = [word for word in words if len(word) > 3 and word.isalpha() and word[0] != "x"]

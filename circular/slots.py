@@ -162,11 +162,10 @@ def lock(code: str) -> None:
     found = db.value("SELECT id FROM listing WHERE code = ?", code)
     if found is None:
         catalog.lock(code)
-    for one in sorted((found, *_family(found))):
-        db.run("UPDATE listing SET version = version + 1 WHERE id = ?", one)
+    catalog.lock_all((found, *family(found)))
 
 
-def _family(listing_id: int) -> list[int]:
+def family(listing_id: int) -> list[int]:
     """The room that something stands in, and what stands in a room."""
     return [
         int(row[0])
@@ -186,19 +185,19 @@ class _Taken(NamedTuple):
 
 def _taken(listing: Mapping[str, Any], start: int, end: int, but: int | None = None) -> list[_Taken]:
     """What is taken between two moments: reservations (but for one), closed times, and what the family holds."""
-    family = _family(listing["id"])
+    related = family(listing["id"])
     everything = listing["quantity"]
-    marks = ", ".join("?" * (1 + len(family)))
+    marks = ", ".join("?" * (1 + len(related)))
     states = ", ".join(f"'{state}'" for state in OCCUPYING)
     booked = db.rows(
         f"SELECT listing_id, starts_at, ends_at, quantity FROM reservation WHERE listing_id IN ({marks}) "
         f"AND starts_at < ? AND ends_at > ? AND state IN ({states}) AND id <> ?",
-        listing["id"], *family, end, start, but or 0,
+        listing["id"], *related, end, start, but or 0,
     )  # fmt: skip
     closed = db.rows(
         f"SELECT listing_id, starts_at, ends_at FROM slot_block WHERE listing_id IN ({marks}) AND starts_at < ? "
         "AND ends_at > ?",
-        listing["id"], *family, end, start,
+        listing["id"], *related, end, start,
     )  # fmt: skip
     return [
         *(_Taken(since, until, units if one == listing["id"] else everything) for one, since, until, units in booked),

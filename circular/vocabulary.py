@@ -288,6 +288,11 @@ def _ancestors(concept: int, parents: list[list[int]]) -> list[int]:
     return list(found)
 
 
+def words_of(concept: str) -> list[str]:
+    """How a concept is written, in every language."""
+    return [str(word) for (word,) in db.rows("SELECT word FROM concept_word WHERE concept = ?", concept)]
+
+
 def lexicon(counters: Mapping[str, int] | None = None) -> Lexicon:
     """The vocabulary as it stands in the tables."""
     return _read((db.counters() if counters is None else counters).get(VERSION))

@@ -16,6 +16,7 @@ from circular.search import all_of, any_of, has
 from circular.text import analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
 
+MOST_NOTED = 2000  # words of titles that a slip is compared with
 MOST_WORDS = 24  # of a query that are read
 MOST_UNITS = 8
 MOST_SAID = 12  # words of staff that are looked for besides a concept
@@ -326,11 +327,12 @@ _ARTICLES = ("le ", "la ", "les ")
 def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
     """Places and communes by the ways to name them, read again when a place was added or changed."""
     found: dict[str, Spot] = {}
-    for insee, name, latitude, longitude in db.rows("SELECT insee, name, latitude, longitude FROM commune"):
+    for commune in places.communes():
+        name = commune["name"]
         for key in _names(name):
-            tokens = (search.facet("m", insee), *((key,) if " " not in key else ()))
-            found.setdefault(key, Spot(name, tokens, (latitude, longitude)))
-    for number, name, latitude, longitude in db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id"):
+            tokens = (search.facet("m", commune["insee"]), *((key,) if " " not in key else ()))
+            found.setdefault(key, Spot(name, tokens, (commune["latitude"], commune["longitude"])))
+    for number, name, latitude, longitude in places.points():
         point = (latitude, longitude) if latitude is not None and longitude is not None else None
         for key in _names(name):
             found.setdefault(key, Spot(name, (search.facet("p", number),), point))
@@ -395,8 +397,7 @@ def _spelt(items: list[_Item], known: Known) -> _Spelling:
 
 def _shown(word: str, lexicon: Lexicon) -> str:
     """A stem as people write the word: `boi` -> bois."""
-    query = "SELECT word FROM concept_word WHERE concept = ?"
-    written = [one for concept in lexicon.named(word) for (one,) in db.rows(query, lexicon.codes[concept])]
+    written = [one for concept in lexicon.named(word) for one in vocabulary.words_of(lexicon.codes[concept])]
     return word if word in written else next((str(one) for one in written if analyse(one) == [word]), word)
 
 
@@ -529,7 +530,7 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
                 offer(candidate, distance + handicap)
         if min(costs.values(), default=FAR) > 1:
             named = [one for name in spots for one in name.split() if len(one) > 3 and one[0] == word[0]]
-            for candidate, distance in _near(word, [*named, *_titled(word)], most):
+            for candidate, distance in _near(word, [*named, *search.noted_words(word[:2], MOST_NOTED)], most):
                 offer(candidate, distance + 0.1 - PART)
     return costs
 
@@ -544,12 +545,6 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
     found = process.extract(word, pool, scorer=OSA.distance, score_cutoff=most, limit=8, processor=None)
     return [(candidate, distance) for candidate, distance, _ in found]
-
-
-def _titled(word: str, most: int = 2000) -> list[str]:
-    """Words of titles that begin with the same two letters, and are in no dictionary."""
-    query = "SELECT word FROM title_word WHERE word >= ? AND word < ? ORDER BY word LIMIT ?"
-    return [one for (one,) in db.rows(query, word[:2], word[:2] + "\U0010ffff", most)]
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
