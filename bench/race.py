@@ -1,8 +1,9 @@
 """64 clients on the last unit, by the API and by SMS together, over four processes: one winner each round, no error.
 
-`python -m bench.race --rounds 1000` races on SQLite, `--postgres` on PostgreSQL; `--units` is what there is to win. The
-requests of a round are sent but for their last byte, then all last bytes at once: 64 of them arrive within some milliseconds.
-Half of them reserve by the API, the other half are text messages at the webhook, answered by the workers of all processes.
+`python -m bench.race --rounds 1000` races on SQLite, `--postgres` on PostgreSQL; `--units` is what there is to win, and
+`--slots` makes it an hour of a machine. The requests of a round are sent but for their last byte, then all last bytes at
+once: 64 of them arrive within some milliseconds. Half of them reserve by the API, the other half are text messages at the
+webhook, answered by the workers of all processes.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import NamedTuple
 
 from bench.__main__ import _free_ports, _running
 from bench.load import percentile
-from circular import catalog, cli, db, imports, people, settings
+from circular import catalog, cli, clock, db, i18n, imports, people, settings, slots
 from circular.people import Actor
 
 TOWN = Actor(None, "admin", "bench")
@@ -67,14 +68,34 @@ def open_town(url: str) -> None:
     imports.seed(cli.DEMO)
 
 
-def race(ports: list[int], tokens: list[str], number: int, units: int, clients: int) -> Round:
-    """One round: a new listing of so many units, and everybody at once."""
-    code = str(catalog.publish(TOWN, {"kind": "material", "title": f"Course {number}", "category": "bois-planche",
-                                      "quantity": units, "unit": "piece", "place": _place()})["code"])  # fmt: skip
+class Prize(NamedTuple):
+    """What everybody wants: a listing's code, what an order says beside it, what a text does."""
+
+    code: str
+    order: dict[str, object]
+    words: str
+
+
+def prize(number: int, units: int, slotted: bool) -> Prize:
+    """A new listing of so many units; or an hour of a new machine of so many, the day after tomorrow."""
+    kind, category = ("machine", "machine-bois") if slotted else ("material", "bois-planche")
+    code = str(catalog.publish(TOWN, {"kind": kind, "title": f"Course {number}", "category": category, "quantity": units,
+                                      "unit": "piece", "place": _place()})["code"])  # fmt: skip
+    if not slotted:
+        return Prize(code, {"quantity": 1}, f"R+{code}")
+    _, (first,) = slots.next_free(code, clock.now_ms() + 36 * 3_600_000, 1)
+    begins = clock.local(db.from_ms(first.starts_at), settings.get().timezone)
+    times = {name: clock.rfc3339(db.from_ms(getattr(first, name))) for name in ("starts_at", "ends_at")}
+    return Prize(code, {"slot": times}, f"R+{code}+{i18n.DAYS['fr'][begins.weekday()].upper()}+{begins.hour}H")
+
+
+def race(ports: list[int], tokens: list[str], number: int, units: int, clients: int, slotted: bool = False) -> Round:
+    """One round: something new to win, and everybody at once."""
+    code, order, words = prize(number, units, slotted)
     half = clients // 2
     ids = [uuid.uuid4().hex for _ in range(clients - half)]
-    requests = [_order(token, code) for token in tokens[:half]]
-    requests += [_text(one, f"+596696{(number * clients + n) % 10**6:06}", code) for n, one in enumerate(ids)]
+    requests = [_order(token, {"listing": code, **order}) for token in tokens[:half]]
+    requests += [_text(one, f"+596696{(number * clients + n) % 10**6:06}", words) for n, one in enumerate(ids)]
     began = time.perf_counter()
     head_start = random.choice((0.0, random.uniform(0.0, 0.2)))  # else the API, which answers at once, always wins
     answers = volley(ports, requests, half, head_start)
@@ -92,7 +113,7 @@ def race(ports: list[int], tokens: list[str], number: int, units: int, clients: 
         wrong.append(f"{len(ids)} texts, {len(texts)} answers")
     if not by_api + by_sms == held == units:
         wrong.append(f"{by_api} won by API and {by_sms} by SMS, {held} reservations, {units} units")
-    if catalog.get(code)["available"] != 0:
+    if not slotted and catalog.get(code)["available"] != 0:
         wrong.append(f"{catalog.get(code)['available'] / 1000} left")
     return Round(statuses, by_api, by_sms, [seconds for _, seconds in answers], answered, wrong)
 
@@ -101,14 +122,13 @@ def _place() -> str:
     return str(db.value("SELECT code FROM place ORDER BY id LIMIT 1"))
 
 
-def _order(token: str, code: str) -> bytes:
-    body = json.dumps({"listing": code, "quantity": 1})
+def _order(token: str, body: dict[str, object]) -> bytes:
     return _request("/api/v1/reservations", f"Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n"
-                    f"Idempotency-Key: {uuid.uuid4()}\r\n", body)  # fmt: skip
+                    f"Idempotency-Key: {uuid.uuid4()}\r\n", json.dumps(body))  # fmt: skip
 
 
-def _text(external_id: str, phone: str, code: str) -> bytes:
-    body = f"id={external_id}&from=%2B{phone[1:]}&to=40404&text=R+{code}&date="
+def _text(external_id: str, phone: str, words: str) -> bytes:
+    body = f"id={external_id}&from=%2B{phone[1:]}&to=40404&text={words}&date="
     return _request("/sms/africastalking/demo/inbound", "Content-Type: application/x-www-form-urlencoded\r\n", body)
 
 
@@ -167,14 +187,16 @@ def _wait_for_texts(ids: list[str]) -> list[str]:
     ]
 
 
-def run(url: str, rounds: int, *, units: int = 1, clients: int = 64, processes: int = 4) -> list[Round]:
+def run(
+    url: str, rounds: int, *, units: int = 1, clients: int = 64, processes: int = 4, slotted: bool = False
+) -> list[Round]:
     """So many rounds on a database."""
     open_town(url)
     tokens = [people.issue_token("builder") for _ in range(clients)]
     with serving(url, processes) as ports:
         found = []
         for number in range(rounds):
-            found.append(race(ports, tokens, number, units, clients))
+            found.append(race(ports, tokens, number, units, clients, slotted))
             if sys.stderr.isatty():
                 print(f"\r{number + 1} rounds", end="", file=sys.stderr)
     db.close()
@@ -204,6 +226,7 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=1, help="of each listing: so many win")
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--slots", action="store_true", help="race for an hour of a machine")
     parser.add_argument("--postgres", action="store_true", help="on PostgreSQL instead of SQLite")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:
@@ -214,7 +237,10 @@ def main() -> None:
         else:
             folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="race-")))
             url = f"sqlite:///{folder}/town.db"
-        found = run(url, options.rounds, units=options.units, clients=options.clients, processes=options.processes)
+        found = run(
+            url, options.rounds, units=options.units, clients=options.clients, processes=options.processes,
+            slotted=options.slots,
+        )  # fmt: skip
     print(report(found))
     sys.exit(any(one.wrong for one in found))
 

@@ -17,14 +17,16 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, search, settings
+from circular import catalog, clock, db, notices, people, search, settings, vocabulary
 from circular.errors import Refusal
 from circular.people import Actor
+from circular.text import analyse
 
 MOST_ALERTS = 10  # of one person: a text a day at the most cannot tell of more
 KEPT = 60 * 86_400_000  # milliseconds that an alert lasts, as its text says ("pendant 60 jours")
 FORGOTTEN = 2 * 86_400_000  # milliseconds after its end that it is erased: by then nobody was told today
 ASKED = ("q", "kind", "category", "place", "commune", "condition", "near", "radius_km", "min_quantity")
+READ = 500  # alerts read anew in one sweep
 LOOKED_UP = 100  # tokens in one query
 
 
@@ -41,6 +43,7 @@ class Alert(db.Table):
     created_at = db.UtcDateTimeField()
     ends_at = BigIntegerField()
     hit_id = BigIntegerField(null=True)  # the first listing found since its person was told
+    read_with = BigIntegerField(default=0)  # the `_words` that its tokens are of
     told_on = TextField(default="")  # the local day on which its person was last told of any alert of theirs
 
 
@@ -87,7 +90,7 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         earlier = _select("origin = ?", origin)
         if earlier:
             return earlier[0]
-        db.run("UPDATE person SET language = language WHERE id = ?", person_id)  # their limit is counted in one hand
+        people.lock(person_id)  # their limit is counted in one hand
         alerts, now = mine(person_id), _now()
         for alert in alerts:
             if {**alert["asked"], "q": alert["tokens"]} == {**asked, "q": " ".join(tokens)}:
@@ -98,16 +101,18 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
         reference = secrets.token_hex(10)
         Alert.insert(
             reference=reference, person_id=person_id, asked=json.dumps(asked), tokens=" ".join(tokens),
-            token=min(tokens, key=search.frequency), origin=origin, created_at=now, ends_at=now + KEPT,
+            token=min(tokens, key=search.frequency), read_with=_words(), origin=origin, created_at=now, ends_at=now + KEPT,
             told_on=db.value("SELECT MAX(told_on) FROM alert WHERE person_id = ?", person_id) or "",
         ).execute()  # fmt: skip
         return _select("reference = ?", reference)[0]
 
 
-def read_again() -> None:
-    """Read what every alert asks for anew: the vocabulary has changed."""
+def read_again(limit: int = 10**6) -> None:
+    """Read anew what alerts ask for that were read before the vocabulary or a synonym changed, `limit` of them at most."""
     with db.transaction():
-        for alert in _select("ends_at > ?", _now()):
+        words = _words()
+        for alert in _select("read_with < ? AND ends_at > ? ORDER BY read_with LIMIT ?", words, _now(), limit):
+            db.run("UPDATE alert SET read_with = ? WHERE id = ?", words, alert["id"])
             try:
                 tokens = catalog.tokens(catalog.query(alert["asked"]))
             except Refusal:  # a place or a category of it is gone
@@ -115,6 +120,12 @@ def read_again() -> None:
             if tokens and tokens != alert["tokens"].split():
                 rarest = min(tokens, key=search.frequency)
                 db.run("UPDATE alert SET tokens = ?, token = ? WHERE id = ?", " ".join(tokens), rarest, alert["id"])
+
+
+def _words() -> int:
+    """A number that grows whenever words begin to mean something else."""
+    versions = db.counters()
+    return versions.get(vocabulary.VERSION, 0) + versions.get(search.SYNONYMS, 0)
 
 
 def remove(actor: Actor, reference: str) -> None:
@@ -139,8 +150,12 @@ def stop(person_id: int, choice: int | None = None, words: str = "") -> int:
                 raise Refusal("no_such_alert")
             alerts = [alerts[choice - 1]]
         elif words:
-            named = set(catalog.tokens(catalog.query({"q": words})))
-            alerts = [alert for alert in alerts if named and named <= set(alert["tokens"].split())]
+            named, typed = set(catalog.tokens(catalog.query({"q": words}))), set(analyse(words))
+            alerts = [
+                alert for alert in alerts
+                if (named and named <= set(alert["tokens"].split()))
+                or (typed and typed <= set(analyse(alert["asked"].get("q", ""))))  # whatever it means by now
+            ]  # fmt: skip
             if not alerts:
                 raise Refusal("no_such_alert")
         for alert in alerts:
@@ -158,6 +173,7 @@ def sweep(listings: int = 1000, texts: int = 200) -> int:
         if not db.try_name("alerts"):
             return 0
         db.run("DELETE FROM alert WHERE ends_at <= ?", _now() - FORGOTTEN)
+        read_again(READ)
         fresh = catalog.take_fresh(listings)
         _match(fresh)
         return len(fresh) + _tell(texts)

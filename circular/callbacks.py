@@ -106,8 +106,8 @@ def erase(person_id: int) -> None:
 
 
 def forget(days: int) -> int:
-    """Drop the requests that were seen to more than `days` ago; how many went. Inside a transaction."""
-    return db.run("DELETE FROM callback WHERE done_at < ?", _now() - days * 86_400_000)
+    """Drop the requests that were seen to more than `days` ago, a batch at most; how many. Inside a transaction."""
+    return db.prune("callback", "id", "done_at < ?", _now() - days * 86_400_000)
 
 
 def _now() -> int:

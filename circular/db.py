@@ -34,6 +34,7 @@ from peewee import (
     DatabaseProxy,
     IntegrityError,
     InterfaceError,
+    InternalError,
     Model,
     OperationalError,
     PostgresqlDatabase,
@@ -135,6 +136,11 @@ def drop_broken_connection(error: BaseException) -> bool:
             database.close()
         return True
     return False
+
+
+def passing(error: BaseException) -> bool:
+    """True when an engine broke off for its own sake (a deadlock, a lost connection): the same may succeed later."""
+    return isinstance(error, OperationalError | InterfaceError | InternalError)
 
 
 def first_line(error: BaseException) -> str:
@@ -370,6 +376,15 @@ def insert_once(table: type[Table], **values: object) -> bool:
 @functools.lru_cache(maxsize=128)
 def _insert_once(table: str, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT DO NOTHING"
+
+
+PRUNED = 500  # rows
+
+
+def prune(table: str, key: str, condition: str, *params: object) -> int:
+    """Delete rows that meet a condition, PRUNED at most, so that nobody waits for long; how many. In a transaction."""
+    some = f"SELECT {key} FROM {table} WHERE {condition} LIMIT ?"
+    return run(f"DELETE FROM {table} WHERE {key} IN ({some})", *params, PRUNED)
 
 
 def counters() -> dict[str, int]:

@@ -144,8 +144,8 @@ def erase(person_id: int) -> None:
 
 
 def forget(days: int) -> int:
-    """Forget who offered what more than `days` ago, and in which words; how many. Inside a transaction."""
-    return db.run("DELETE FROM gift WHERE created_at < ?", _now() - days * 86_400_000)
+    """Forget who offered what more than `days` ago, in which words, a batch at most; how many. Inside a transaction."""
+    return db.prune("gift", "id", "created_at < ?", _now() - days * 86_400_000)
 
 
 def _now() -> int:

@@ -134,10 +134,12 @@ def _invalid(messages: Mapping[str, Any]) -> Refusal:
 
 
 def refuse_foreign_form() -> None:
-    """Raises: Refusal("foreign_form") when another site's page sent this. Browsers without Sec-Fetch-Site name an Origin."""
+    """Raises: Refusal("foreign_form") when another host's page sent this. Browsers without Sec-Fetch-Site name an Origin."""
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
-    foreign = site == "cross-site" if site else origin is not None and urlsplit(origin).netloc != request.host
+    foreign = (
+        site not in ("same-origin", "none") if site else origin is not None and urlsplit(origin).netloc != request.host
+    )
     if foreign:
         raise Refusal("foreign_form")
 

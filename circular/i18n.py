@@ -191,6 +191,19 @@ def wall_time(hour: int, minute: int, language: str) -> str:
     return f"{hour}h{minute:02}" if minute else f"{hour}h"
 
 
+_OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
+_OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
+_OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
+
+
+def hours(opening_hours: str, language: str) -> str:
+    """OpenStreetMap's opening hours as people write them: `Mo-Sa 09:00-17:00; PH off` -> `lun-sam 9h-17h`."""
+    rules = [rule.strip() for rule in opening_hours.split(";")]
+    said = "; ".join(rule for rule in rules if rule and not rule.endswith(("off", "closed")))
+    said = _OSM_DAY.sub(lambda found: DAYS[language][_OSM_DAYS.index(found[1])], said)
+    return _OSM_TIME.sub(lambda found: wall_time(int(found[1]), int(found[2]), language), said)
+
+
 def unverified(domain: str, language: str) -> int:
     """How many texts of a language carry the translator comment `unverified`: no native reader has checked them."""
     path = DOMAINS[domain] / language / "LC_MESSAGES" / f"{domain}.po"

@@ -10,6 +10,8 @@ from peewee import BigAutoField, ForeignKeyField, TextField
 from circular import clock, db
 from circular.people import Person
 
+SPENT = '{"spent": true}'  # facts that are worth nothing any more
+
 
 class Notice(db.Table):
     """Something to tell `person`, written in the transaction that made it true."""
@@ -20,6 +22,9 @@ class Notice(db.Table):
     facts = TextField()
     created_at = db.UtcDateTimeField()
     told_at = db.UtcDateTimeField(null=True)
+
+
+OF_KIND = "EXISTS (SELECT 1 FROM notice n WHERE n.id = {row}.notice_id AND n.kind = ?)"  # a row is about such a notice
 
 
 class Untold(NamedTuple):
@@ -54,11 +59,33 @@ def mark_told(notice_id: int) -> None:
     db.run("UPDATE notice SET told_at = ? WHERE id = ?", clock.now_ms(), notice_id)
 
 
+def spend(person_id: int, kind: str) -> None:
+    """Blank what was told, or is to be told, to a person, of a kind that is worth nothing from now on. In a transaction."""
+    query = (
+        "UPDATE notice SET facts = ?, told_at = COALESCE(told_at, ?) WHERE person_id = ? AND kind = ? AND facts <> '{}'"
+    )
+    db.run(query, SPENT, clock.now_ms(), person_id, kind)
+
+
+def take_spent(kind: str, before: int, limit: int = 500) -> list[int]:
+    """The notices of a kind that were spent, or written before a moment (milliseconds): each once, blank from now on, so that
+    a door can blank its words of them too. In a transaction.
+    """
+    query = (
+        "SELECT id FROM notice WHERE kind = ? AND facts <> '{}' AND (facts = ? OR created_at < ?) ORDER BY id LIMIT ?"
+    )
+    found = [int(row[0]) for row in db.rows(query, kind, SPENT, before, limit)]
+    for notice_id in found:
+        query = "UPDATE notice SET facts = '{}', told_at = COALESCE(told_at, ?) WHERE id = ?"
+        db.run(query, clock.now_ms(), notice_id)
+    return found
+
+
 def erase(person_id: int) -> None:
     """Nothing was ever told, nor is to be told, to a person. Inside a transaction."""
     db.run("DELETE FROM notice WHERE person_id = ?", person_id)
 
 
 def forget(days: int) -> int:
-    """Drop what was told more than `days` ago; how many went. Inside a transaction."""
-    return db.run("DELETE FROM notice WHERE told_at < ?", clock.now_ms() - days * 86_400_000)
+    """Drop what was told more than `days` ago, a batch at most; how many went. Inside a transaction."""
+    return db.prune("notice", "id", "told_at < ?", clock.now_ms() - days * 86_400_000)

@@ -18,7 +18,8 @@ from phonenumbers import PhoneMetadata
 from circular import clock, db, settings
 from circular.errors import Refusal
 
-STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > ?)"
+# A lasting token: a session of one's own proves nothing, or it would make the next one when the token is revoked.
+STAFF = "t.role IN ('admin', 'staff') AND t.revoked_at IS NULL AND t.expires_at IS NULL"
 ROLES = ("resident", "builder", "staff", "admin")
 NOBODY = 0  # whose reservations and texts are that must lead to nobody any more
 
@@ -46,6 +47,7 @@ class Token(db.Table):
     created_at = db.UtcDateTimeField()
     revoked_at = db.UtcDateTimeField(null=True)
     expires_at = db.UtcDateTimeField(null=True)
+    parent_id = BigIntegerField(null=True)  # of a session: the token that it ends with
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,16 @@ def alias(phone: str) -> str:
     return hmac.digest(settings.get().secret_key.encode(), phone.encode(), "sha256").hex()[:24]
 
 
+# The condition that a row's person opted out; `{row}` is its table, or another name of it.
+OPTED_OUT = "EXISTS (SELECT 1 FROM person p WHERE p.id = {row}.person_id AND p.opted_out_at IS NOT NULL)"
+
+
+def reach(person_id: int) -> tuple[str | None, bool]:
+    """The E.164 number of a person (None for those who have none, or have it no more), and whether they opted out."""
+    phone, opted_out_at = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", person_id) or (None, None)
+    return phone, opted_out_at is not None
+
+
 def phone_of(person_id: int) -> str | None:
     """The E.164 number of a person; None for those who have none, or have it no more."""
     found: str | None = db.value("SELECT phone FROM person WHERE id = ?", person_id)
@@ -193,6 +205,11 @@ def forget(person_id: int) -> None:
     """
     db.run("UPDATE person SET phone = NULL, name = '', opted_out_at = NULL WHERE id = ?", person_id)
     db.run("UPDATE token SET revoked_at = ? WHERE person_id = ? AND revoked_at IS NULL", _now(), person_id)
+
+
+def forget_sessions(days: int) -> int:
+    """Drop the sessions that ended more than `days` ago, a batch at most; how many went. Inside a transaction."""
+    return db.prune("token", "id", "expires_at < ?", _now() - days * 86_400_000)
 
 
 def whose(actor: Actor, phone: str | None) -> int:
@@ -277,23 +294,24 @@ def issue_token(role: str, place_id: int | None = None, phone: str | None = None
 
 
 def staff_of(phone: str) -> int | None:
-    """The person of an E.164 number who has a live token of staff or admin; None when nobody has."""
+    """The person of an E.164 number who has a lasting token of staff or admin; None when nobody has."""
     found: int | None = db.value(
         "SELECT p.id FROM person p WHERE p.phone = ? AND EXISTS "
         f"(SELECT 1 FROM token t WHERE t.person_id = p.id AND {STAFF})",
         phone,
-        _now(),
     )
     return found
 
 
 def issue_session(person_id: int, expires_at: datetime) -> str:
-    """A token that ends by itself, with the widest role and place of a member of staff. Inside a transaction."""
-    role, place_id = db.row(
-        f"SELECT t.role, t.place_id FROM token t WHERE t.person_id = ? AND {STAFF} ORDER BY t.role, t.id DESC LIMIT 1",
-        person_id,
-        _now(),
-    ) or ("resident", None)
+    """A token that ends by itself, or with the widest token of a member of staff, whose role and place it has.
+
+    Inside a transaction.
+    """
+    widest = (
+        f"SELECT t.id, t.role, t.place_id FROM token t WHERE t.person_id = ? AND {STAFF} ORDER BY t.role, t.id DESC"
+    )
+    parent_id, role, place_id = db.row(f"{widest} LIMIT 1", person_id) or (None, "resident", None)
     token = secrets.token_urlsafe(32)
     Token.insert(
         digest=_digest(token),
@@ -302,12 +320,13 @@ def issue_session(person_id: int, expires_at: datetime) -> str:
         place_id=place_id,
         created_at=clock.now(),
         expires_at=expires_at,
+        parent_id=parent_id,
     ).execute()
     return token
 
 
 def revoke_token(token: str) -> bool:
-    """Make a token worth nothing from now on; False when it is unknown or revoked already."""
+    """Make a token, and the sessions that came from it, worth nothing from now on; False when it is worth nothing already."""
     with db.transaction():
         query = "UPDATE token SET revoked_at = ? WHERE digest = ? AND revoked_at IS NULL"
         return bool(db.run(query, _now(), _digest(token)))
@@ -316,8 +335,9 @@ def revoke_token(token: str) -> bool:
 def actor_for(token: str, door: str) -> Actor:
     """Whom a bearer token stands for. Raises: Refusal("bad_token")."""
     found = db.row(
-        "SELECT person_id, role, place_id FROM token WHERE digest = ? AND revoked_at IS NULL "
-        "AND (expires_at IS NULL OR expires_at > ?)",
+        "SELECT person_id, role, place_id FROM token t WHERE digest = ? AND revoked_at IS NULL "
+        "AND (expires_at IS NULL OR expires_at > ?) "
+        "AND NOT EXISTS (SELECT 1 FROM token p WHERE p.id = t.parent_id AND p.revoked_at IS NOT NULL)",
         _digest(token),
         _now(),
     )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from circular import (
     alerts,
+    calendars,
     callbacks,
     catalog,
     clock,
@@ -22,6 +23,7 @@ from circular import (
     places,
     reservations,
     settings,
+    slots,
     unfound,
     waitlist,
 )
@@ -29,12 +31,15 @@ from circular.errors import Refusal
 from circular.people import Actor
 
 PAGE = 500
-# The places that know the person of a row `m` of any table: staff of these, and no others, may see the number.
+# The places that know the person of a row `m` of any table: staff of these, and no others, may see the number. What is over
+# counts since two moments, both `known_since()`.
 TIES = (
     "(SELECT r.place_id FROM reservation r WHERE r.person_id = m.person_id AND r.person_id <> 0 "
+    "AND (r.ended_at IS NULL OR r.ended_at > ?) "
     "UNION ALL SELECT l.place_id FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.person_id = m.person_id "
     "UNION ALL SELECT c.place_id FROM callback c WHERE c.person_id = m.person_id AND c.done_at IS NULL "
-    "UNION ALL SELECT l.place_id FROM gift g JOIN listing l ON l.id = g.listing_id WHERE g.person_id = m.person_id)"
+    "UNION ALL SELECT l.place_id FROM gift g JOIN listing l ON l.id = g.listing_id WHERE g.person_id = m.person_id "
+    "AND g.created_at > ?)"
 )
 
 
@@ -49,12 +54,19 @@ class Holder(Protocol):
 
 
 HOLDERS: dict[str, Holder] = {
+    "trainings": slots,
+    "calendars": calendars,
     "draws": draws,
     "waitlist": waitlist,
     "alerts": alerts,
     "callbacks": callbacks,
     "gifts": gifts,
 }
+
+
+def known_since() -> int:
+    """When what is over must have ended for its place to know the person still: as long as texts are kept."""
+    return clock.now_ms() - settings.get().messages_kept_days * 86_400_000
 
 
 def hold(name: str, holder: Holder) -> None:
@@ -143,6 +155,7 @@ def forget_old() -> int:
     with db.transaction():
         for noun in (callbacks, notices, waitlist):
             done += noun.forget(chosen.messages_kept_days)
+        done += people.forget_sessions(chosen.messages_kept_days)
         done += draws.forget(chosen.reservations_kept_days)
         done += gifts.forget(chosen.reservations_kept_days) + unfound.forget()
     return done

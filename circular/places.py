@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+import secrets
 import zoneinfo
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -49,6 +50,7 @@ class Place(db.Table):
     latitude = FloatField(null=True)
     longitude = FloatField(null=True)
     opening_hours = TextField(default="")
+    closed = TextField(default="")  # rules of its closed days, to follow its hours
     services = TextField(default="[]")
     phone = TextField(default="")
     website = TextField(default="")
@@ -87,7 +89,7 @@ class Site(db.Table):
 # Where a listing is handed over: at its site `s` when that has hours of its own, else at its place `p`.
 AT_SITE = "COALESCE(s.opening_hours, '') <> ''"
 WHERE_NAME = f"CASE WHEN {AT_SITE} THEN s.name ELSE p.name END"
-WHERE_HOURS = f"CASE WHEN {AT_SITE} THEN s.opening_hours ELSE p.opening_hours END"
+WHERE_HOURS = f"CASE WHEN {AT_SITE} THEN s.opening_hours ELSE p.opening_hours || p.closed END"
 
 
 # --- communes ---------------------------------------------------------------------------------------------------------
@@ -161,6 +163,13 @@ def names_of(table: str, codes: Collection[str]) -> dict[str, str]:
     key = {"place": "code", "commune": "insee"}[table]
     query = f"SELECT {key}, name FROM {table} WHERE {key} IN ({', '.join('?' * len(codes))})"
     return dict(db.rows(query, *codes)) if codes else {}
+
+
+def named(words: str) -> dict[str, Any] | None:
+    """The one place whose name holds every word of a text, articles aside; None when none or several do."""
+    asked = set(fold(words).split())
+    found = [place for place in find_places() if asked and asked <= set(fold(place["name"]).replace("'", " ").split())]
+    return found[0] if len(found) == 1 else None
 
 
 def _place(found: dict[str, Any]) -> dict[str, Any]:
@@ -354,6 +363,87 @@ def where(place: str, site: str | None) -> dict[str, Any]:
     return found
 
 
+# --- closed days ------------------------------------------------------------------------------------------------------
+class Closure(db.Table):
+    """Days on which a place is closed, ISO, both included. In words of OpenStreetMap they follow the place's hours."""
+
+    id = BigAutoField()
+    reference = TextField(unique=True)
+    place_id = BigIntegerField()
+    first_day = TextField()
+    last_day = TextField()
+    reason = TextField()
+    created_at = db.UtcDateTimeField()
+
+
+def closures(code: str) -> list[dict[str, Any]]:
+    """The closed days of a place that are not over. Raises: Refusal("no_such_place")."""
+    place = get_place(code)
+    today = clock.local(clock.now(), settings.get().timezone).date().isoformat()
+    query = (
+        "SELECT reference, first_day, last_day, reason FROM closure WHERE place_id = ? AND last_day >= ? "
+        "ORDER BY first_day"
+    )
+    return db.dicts(query, place["id"], today)
+
+
+def close(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Close a place from a day to another, by its staff. Holds that end then are the affair of `reservations.close_place`.
+
+    Raises: Refusal("no_such_place" | "wrong_role" | "not_your_place" | "invalid").
+    """
+    place = get_place(code)
+    actor.require_place(place["id"], code)
+    fields = Fields(values)
+    for name in ("from", "to"):
+        fields.text(name, 10, required=True)
+        if name in fields.clean and not _is_day(fields.clean[name]):
+            fields.errors.add(name, "not_a_date")
+    fields.text("reason", 120)
+    if not fields.errors and fields.clean["to"] < fields.clean["from"]:
+        fields.errors.add("to", "not_a_date")
+    clean = {"reason": "", **fields.done()}
+    reference = secrets.token_hex(8)
+    db.run(
+        "INSERT INTO closure (reference, place_id, first_day, last_day, reason, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+        reference, place["id"], clean["from"], clean["to"], clean["reason"], clock.now_ms(),
+    )  # fmt: skip
+    _write_closed(place["id"])
+    return {"reference": reference, "first_day": clean["from"], "last_day": clean["to"], "reason": clean["reason"]}
+
+
+def reopen(actor: Actor, code: str, reference: str) -> None:
+    """A closure ends. Raises: as `close`, and Refusal("no_such_closure")."""
+    with db.transaction():
+        place = get_place(code)
+        actor.require_place(place["id"], code)
+        if not db.run("DELETE FROM closure WHERE reference = ? AND place_id = ?", reference, place["id"]):
+            raise Refusal("no_such_closure")
+        _write_closed(place["id"])
+
+
+def _is_day(text: str) -> bool:
+    try:
+        return date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def _write_closed(place_id: int) -> None:
+    """The closed days as rules of OpenStreetMap: a later rule wins over the hours before it."""
+    days = db.rows("SELECT first_day, last_day FROM closure WHERE place_id = ? ORDER BY first_day", place_id)
+    rules = "".join(f"; {_osm_day(first)}-{_osm_day(last)} off" for first, last in days)
+    db.run("UPDATE place SET closed = ? WHERE id = ?", rules, place_id)
+
+
+def _osm_day(day: str) -> str:
+    moment = date.fromisoformat(day)
+    return f"{moment.year} {_MONTHS[moment.month - 1]} {moment.day:02}"
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
 def slug(name: str) -> str:
     """`Ancien hôpital` -> `ancien-hopital`: a code that can be typed."""
     return re.sub(r"[^a-z0-9]+", "-", fold(name)).strip("-") or "x"
@@ -362,6 +452,7 @@ def slug(name: str) -> str:
 # --- opening hours ----------------------------------------------------------------------------------------------------
 @functools.lru_cache(maxsize=256)
 def _expression(hours: str, timezone: str, country: str) -> opening_hours.OpeningHours:
+    hours = settings.get().default_opening_hours + hours if not hours or hours.startswith(";") else hours
     return opening_hours.OpeningHours(hours, timezone=zoneinfo.ZoneInfo(timezone), country=_with_holidays(country))
 
 

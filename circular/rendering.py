@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import pathlib
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -23,9 +22,6 @@ from circular import clock, db, i18n, settings
 # Markup, so that it is not escaped: it is our own file.
 STYLE = Markup((pathlib.Path(__file__).parent / "web" / "static" / "base.css").read_text(encoding="utf-8").strip())  # noqa: S704
 STYLE_HASH = f"sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}"
-_OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
-_OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
-_OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
 
 
 def init_app(app: Flask) -> None:
@@ -100,12 +96,7 @@ def moment(milliseconds: int) -> str:
 
 def hours(opening_hours: str) -> str:
     """OpenStreetMap's opening hours as people write them: `Mo-Sa 09:00-17:00; PH off` -> `lun-sam 9h-17h`."""
-    language = i18n.current()
-    rules = [rule.strip() for rule in opening_hours.split(";")]
-    said = "; ".join(rule for rule in rules if rule and not rule.endswith(("off", "closed")))
-    said = _OSM_DAY.sub(lambda found: i18n.DAYS[language][_OSM_DAYS.index(found[1])], said)
-    said = _OSM_TIME.sub(lambda found: i18n.wall_time(int(found[1]), int(found[2]), language), said)
-    return said.replace(",", ", ")
+    return i18n.hours(opening_hours, i18n.current()).replace(",", ", ")
 
 
 def label(category: Mapping[str, Any]) -> str:

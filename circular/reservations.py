@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -29,10 +30,12 @@ from circular import catalog, clock, db, i18n, limits, notices, people, places, 
 from circular.checks import MILLI, Fields
 from circular.errors import Refusal
 from circular.people import Actor
+from circular.text import clean, shorten
 
 T = TypeVar("T")
 LIVE_STATES = ("held", "prepared")
 STATES = (*LIVE_STATES, "picked_up", "partly_picked_up", "cancelled", "expired", "no_show", "given_back")
+REASON_LIMIT = 200  # characters
 WRONG_CODES = 5  # wrong pickup codes tolerated per place in WRONG_CODES_WINDOW (design/reliability.md, threat 14)
 WRONG_CODES_WINDOW = 900  # seconds
 EXTENSION_OPENING_DAYS = 2  # of the place: "one extension of two opening days by the person, more by staff" (issue 5)
@@ -69,6 +72,8 @@ class Reservation(db.Table):
     kit_id = BigIntegerField(null=True)  # of what was reserved together (kits.py)
     starts_at = BigIntegerField(null=True)  # of its slot (slots.py); it expires when that ends
     ends_at = BigIntegerField(null=True)
+    approval = TextField(default="")  # `asked` while its place has not agreed, `given` once it has
+    forgiven_at = BigIntegerField(null=True)  # a no-show that does not count any more
     moved_at = BigIntegerField(null=True)  # when the day from which it is there last changed
 
 
@@ -88,7 +93,7 @@ class ReservationEvent(db.Table):
 
 COLUMNS = (
     "r.id, r.reference, r.person_id, r.quantity, r.picked_quantity, r.state, r.pickup_code, r.created_at, r.expires_at, "
-    "r.ended_at, r.extended_at, r.starts_at, r.ends_at, r.kit_id, "
+    "r.ended_at, r.extended_at, r.approval, r.forgiven_at, r.starts_at, r.ends_at, r.kit_id, "
     "(SELECT k.reference FROM kit k WHERE k.id = r.kit_id) AS kit, r.moved_at, "
     "l.code AS listing, l.title, l.unit, l.kind, l.available_from, l.id AS listing_id, "
     f"r.place_id, p.code AS place, s.code AS site, {places.WHERE_NAME} AS place_name, {places.WHERE_HOURS} AS place_hours, "
@@ -304,6 +309,7 @@ def reserve(
         # A lot not taken down yet is held from that day on.
         start = db.from_ms(max(now, listing["available_from"] or 0))
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
+        settle(listing["id"])
         made = _write(actor, _Asked(person_id, listing, wanted, origin, part), expires_at)
         _changed(listing["id"], made)
         return made
@@ -325,10 +331,10 @@ def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None
     code = part.pickup_code if part else pickup_code_for(person_id, (listing["place_id"],))
     reservation_id = db.value(
         "INSERT INTO reservation (reference, person_id, listing_id, place_id, quantity, picked_quantity, state, "
-        "pickup_code, origin, created_at, expires_at, kit_id, starts_at, ends_at) "
-        "VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+        "pickup_code, origin, created_at, expires_at, kit_id, starts_at, ends_at, approval) "
+        "VALUES (?, ?, ?, ?, ?, 0, 'held', ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
         secrets.token_hex(10), person_id, listing["id"], listing["place_id"], wanted, code, origin, _now(), expires_at,
-        part.kit_id if part else None, *(slot or (None, None)),
+        part.kit_id if part else None, *(slot or (None, None)), _approval(actor, person_id, listing["place_id"]),
     )  # fmt: skip
     _log(reservation_id, actor, "reserve", quantity=wanted)
     made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
@@ -338,9 +344,163 @@ def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None
     return made
 
 
+def strikes(person_id: int) -> int:
+    """How often somebody did not come, lately: a no-show fades after NO_SHOW_MONTHS, and may be forgiven."""
+    since = clock.now_ms() - settings.get().no_show_months * 30 * 86_400_000
+    query = (
+        "SELECT COUNT(*) FROM reservation WHERE person_id = ? AND state = 'no_show' AND forgiven_at IS NULL "
+        "AND ended_at > ?"
+    )
+    return int(db.value(query, person_id, since))
+
+
+def _approval(actor: Actor, person_id: int, place_id: int) -> str:
+    """Who missed NO_SHOW_LIMIT reservations is asked for patience, never banned: the place agrees first."""
+    limit = settings.get().no_show_limit
+    return "asked" if limit and not actor.works_at(place_id) and strikes(person_id) >= limit else ""
+
+
+def prepare(actor: Actor, reference: str) -> dict[str, Any]:
+    """It lies ready, by the staff of its place: it does not lapse any more, and its person is told. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended" | "expired" | "needs_approval").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["state"] == "prepared":
+            return found
+        _check_live(found)
+        _check_approved(found)
+        if not db.run("UPDATE reservation SET state = 'prepared' WHERE id = ? AND state = 'held'", found["id"]):
+            raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
+        _log(found["id"], actor, "prepare")
+        notices.tell(found["person_id"], "prepared", **{name: found[name] for name in TOLD if name != "expires_at"})
+        return get(actor, reference)
+
+
+def approve(actor: Actor, reference: str) -> dict[str, Any]:
+    """The place agrees to what somebody asked for who missed several; they are told. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended" | "expired").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        _check_live(found)
+        if found["approval"] == "asked":
+            db.run("UPDATE reservation SET approval = 'given' WHERE id = ?", found["id"])
+            _log(found["id"], actor, "approve")
+            notices.tell(
+                found["person_id"], "reserved", **{**{name: found[name] for name in TOLD}, "approval": "given"}
+            )
+        return get(actor, reference)
+
+
+def no_show(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
+    """Nobody came, says the staff of the place: what was held is free again, its person is told and may ask for pardon.
+
+    What lapsed by itself may be noted so, too. Twice changes nothing.
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "already_ended").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["state"] == "no_show":
+            return found
+        if found["state"] not in ("held", "prepared", "expired"):
+            _check_live(found)
+        db.run("UPDATE reservation SET state = 'no_show', ended_at = ? WHERE id = ?", _now(), found["id"])
+        _log(found["id"], actor, "no_show", **_why(reason))
+        notices.tell(found["person_id"], "no_show", title=found["title"], place=found["place_name"])
+        _changed(found["listing_id"])
+        return get(actor, reference)
+
+
+def appeal(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
+    """Its person says why they did not come: the place reads it in the log, and may forgive. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "not_a_no_show").
+    """
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["state"] != "no_show":
+            raise Refusal("not_a_no_show")
+        if (
+            db.value("SELECT 1 FROM reservation_event WHERE reservation_id = ? AND verb = 'appeal'", found["id"])
+            is None
+        ):
+            _log(found["id"], actor, "appeal", **_why(reason))
+        return found
+
+
+def forgive(actor: Actor, reference: str) -> dict[str, Any]:
+    """A no-show does not count any more, by the staff of its place. Twice changes nothing.
+
+    Raises: Refusal("no_such_reservation" | "wrong_role" | "not_a_no_show").
+    """
+    actor.require("staff")
+    with db.transaction():
+        found = _take(actor, reference)
+        if found["state"] != "no_show":
+            raise Refusal("not_a_no_show")
+        if db.run("UPDATE reservation SET forgiven_at = ? WHERE id = ? AND forgiven_at IS NULL", _now(), found["id"]):
+            _log(found["id"], actor, "forgive")
+        return get(actor, reference)
+
+
+def _check_approved(found: Mapping[str, Any]) -> None:
+    """Raises: Refusal("needs_approval")."""
+    if found["approval"] == "asked":
+        raise Refusal("needs_approval")
+
+
+def _why(reason: str) -> dict[str, str]:
+    """A reason as the log keeps it, without numbers that may be somebody's."""
+    said = shorten(clean(reason, REASON_LIMIT), REASON_LIMIT)
+    return {"reason": re.sub(r"(?:\d[ .-]?){8,}", "…", said)} if said else {}
+
+
+def log_of(actor: Actor, reference: str) -> list[dict[str, Any]]:
+    """What was done to a reservation, oldest first, for the staff of its place; nobody else sees any of it.
+
+    Raises: Refusal("no_such_reservation").
+    """
+    found = get(actor, reference)
+    if not actor.works_at(found["place_id"]):
+        return []
+    query = "SELECT at, verb, role, door, facts FROM reservation_event WHERE reservation_id = ? ORDER BY id"
+    return [{**one, "facts": json.loads(one["facts"])} for one in db.dicts(query, found["id"])]
+
+
+def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Close a place for some days: what would lapse then is held until it opens again, and its people are told.
+
+    Raises: what `places.close` raises.
+    """
+    with db.transaction():
+        made = places.close(actor, code, values)
+        zone = settings.get().timezone
+        query = (
+            f"SELECT {COLUMNS} {SOURCE} WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL AND {catalog.LIVE} "
+            "ORDER BY r.id"
+        )
+        for found in db.dicts(query, code, _now()):
+            day = clock.local(db.from_ms(found["expires_at"]), zone).date().isoformat()
+            if not made["first_day"] <= day <= made["last_day"]:
+                continue
+            last = datetime.combine(date.fromisoformat(made["last_day"]), datetime.min.time(), UTC)
+            until = db.to_ms(places.nth_closing(found["place_hours"], last + timedelta(hours=12), 1))
+            db.run("UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ?", until, found["id"])
+            _log(found["id"], actor, "close", expires_at=until)
+            facts = {name: found[name] for name in TOLD}
+            notices.tell(found["person_id"], "held_longer", **{**facts, "expires_at": until})
+        return made
+
+
 TOLD = (
     "title", "quantity", "unit", "pickup_code", "place_name", "expires_at", "available_from", "created_at", "starts_at",
-    "ends_at",
+    "ends_at", "approval",
 )  # fmt: skip
 
 
@@ -548,7 +708,7 @@ def _take(actor: Actor, reference: str) -> dict[str, Any]:
     return get(actor, reference)
 
 
-def cancel(actor: Actor, reference: str) -> dict[str, Any]:
+def cancel(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
     """Give a reservation up, by its person or by the staff of its place (then the person is told). Twice changes nothing.
 
     Raises: Refusal("no_such_reservation" | "already_ended" | "expired" | "too_late").
@@ -560,7 +720,7 @@ def cancel(actor: Actor, reference: str) -> dict[str, Any]:
         _check_live(found)
         if found["starts_at"] is not None and not actor.works_at(found["place_id"]):
             slots.check_deadline(catalog.get(found["listing"]), found["starts_at"])
-        _must_end(actor, found, "cancelled", "cancel")
+        _must_end(actor, found, "cancelled", "cancel", **_why(reason))
         if found["person_id"] != actor.person_id:
             notices.tell(found["person_id"], "cancelled_by_place", title=found["title"], place=found["place_name"])
         _changed(found["listing_id"])
@@ -603,7 +763,7 @@ def pick_up(actor: Actor, reference: str, pickup_code: str, quantity: object = N
 
     A repeat with the same code after the hand-over changes nothing. Wrong codes are counted for each place.
     Raises: Refusal("no_such_reservation" | "wrong_role" | "wrong_pickup_code" | "too_many_attempts" | "already_ended" |
-    "expired" | "hazard" | "more_than_reserved" | "quantity_not_positive" | "whole_number_needed").
+    "expired" | "needs_approval" | "hazard" | "more_than_reserved" | "quantity_not_positive" | "whole_number_needed").
     """
     actor.require("staff")
     wrong = False
@@ -626,6 +786,7 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     if found["state"] in ("picked_up", "partly_picked_up"):
         return found
     _check_live(found)
+    _check_approved(found)
     hazards = json.loads(db.value("SELECT hazards FROM listing WHERE id = ?", found["listing_id"]))
     if catalog.blocking_hazard(hazards):
         raise Refusal("hazard", code=found["listing"], title=found["title"])
@@ -650,29 +811,43 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     return get(actor, found["reference"])
 
 
+LAPSED = "SELECT id, person_id, listing_id, kit_id, starts_at FROM reservation WHERE state = 'held' AND expires_at <= ?"
+
+
 def expire(limit: int = 500) -> int:
     """Note the holds that have lapsed and tell their people; how many. They had stopped counting by themselves."""
     with db.transaction():
-        now = _now()
-        lapsed = db.rows(
-            "SELECT id, person_id, listing_id, kit_id, starts_at FROM reservation WHERE state = 'held' AND expires_at <= ? "
-            "ORDER BY expires_at LIMIT ?" + db.skip_locked(),
-            now,
-            limit,
-        )
-        system = Actor(None, "system", "cli")
-        told: set[int] = set()
-        for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
-            if starts_at is not None:  # its time is over: nobody need be told
-                _end(system, {"id": reservation_id}, "given_back", "expire")
-                continue
-            title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-            if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
-                if kit_id is not None:  # one text for all of it
-                    told.add(kit_id)
-                    title, code = _kit(kit_id)
-                notices.tell(person_id, "expired", title=title, code=code)
+        lapsed = db.rows(f"{LAPSED} ORDER BY expires_at LIMIT ?{db.skip_locked()}", _now(), limit)
+        _lapse(lapsed)
         return len(lapsed)
+
+
+def codes_elsewhere(person_id: int, place_id: int | None) -> set[str]:
+    """The pickup codes of a person that are other places' alone."""
+    found = db.rows("SELECT pickup_code, place_id FROM reservation WHERE person_id = ?", person_id)
+    return {code for code, place in found if place != place_id} - {code for code, place in found if place == place_id}
+
+
+def settle(listing_id: int) -> None:
+    """Note the lapsed holds of a listing before what they kept is promised to somebody else: should the clock be set back,
+    none of them comes to life again. Called with the listing's lock.
+    """
+    _lapse(db.rows(f"{LAPSED} AND listing_id = ?", _now(), listing_id))
+
+
+def _lapse(lapsed: Iterable[tuple[Any, ...]]) -> None:
+    system = Actor(None, "system", "cli")
+    told: set[int] = set()
+    for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
+        if starts_at is not None:  # its time is over: nobody need be told
+            _end(system, {"id": reservation_id}, "given_back", "expire")
+            continue
+        title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
+        if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
+            if kit_id is not None:  # one text for all of it
+                told.add(kit_id)
+                title, code = _kit(kit_id)
+            notices.tell(person_id, "expired", title=title, code=code)
 
 
 def unlink(days: int, limit: int = 500) -> int:
@@ -739,6 +914,7 @@ def revise_listing(actor: Actor, code: str, changes: Mapping[str, Any], revision
         catalog.lock(code)
         before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
         found = catalog.revise(actor, code, changes, revision)
+        settle(found["id"])
         tell_moved(follow_day(actor, found, before))
         if catalog.blocking_hazard(found["hazards"]):
             _end_holds(actor, found)

@@ -61,6 +61,8 @@ class Settings:
     hold_opening_days: int = 7
     resident_max_holds: int = 3
     builder_max_holds: int = 2000
+    no_show_limit: int = 3
+    no_show_months: int = 6
     waitlist_offer_hours: int = 2
     writes_per_minute: int = 20_000
     web_reservations_per_hour: int = 120
@@ -141,6 +143,8 @@ def _validate(s: Settings) -> None:
         _check(name.upper(), getattr(s, name) >= 1, "1 or more", getattr(s, name))
     _check("DEFAULT_LOCALE", s.default_locale in LANGUAGES, f"one of {', '.join(LANGUAGES)}", s.default_locale)
     _check("SMS_GATEWAY", s.sms_gateway in GATEWAYS, f"one of {', '.join(GATEWAYS)}", s.sms_gateway)
+    _check("NO_SHOW_LIMIT", 0 <= s.no_show_limit <= 100, "0 to 100", s.no_show_limit)
+    _check("NO_SHOW_MONTHS", 1 <= s.no_show_months <= 60, "1 to 60", s.no_show_months)
     _check("WAITLIST_OFFER_HOURS", 1 <= s.waitlist_offer_hours <= 72, "1 to 72 waking hours", s.waitlist_offer_hours)
     try:
         zoneinfo.ZoneInfo(s.timezone)

@@ -220,7 +220,7 @@ def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buff
 # --- opening ----------------------------------------------------------------------------------------------------------
 def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot]:
     """When a listing can be used between two moments, whole openings (the first may have begun before)."""
-    hours = listing["opening_hours"] or listing["place_hours"] or settings.get().default_opening_hours
+    hours = listing["opening_hours"] or listing["place_hours"]
     for opens, closes in places.openings(hours, db.from_ms(start), db.from_ms(end)):
         yield Slot(db.to_ms(opens), db.to_ms(closes))
 
@@ -412,8 +412,15 @@ def trained(person_id: int, code: str, at: int) -> bool:
     return db.value(query, person_id, code, at) is not None
 
 
-def forget(person_id: int) -> None:
-    """Somebody is erased: their trainings go."""
+def export(person_id: int) -> list[dict[str, Any]]:
+    """The trainings of a person."""
+    return db.dicts(
+        "SELECT code AS training, until AS ends_at, created_at FROM training WHERE person_id = ?", person_id
+    )
+
+
+def erase(person_id: int) -> None:
+    """Forget the trainings of a person."""
     db.run("DELETE FROM training WHERE person_id = ?", person_id)
 
 

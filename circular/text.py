@@ -7,7 +7,8 @@ import re
 import unicodedata
 
 LONGEST_WORD = 40  # characters of a search word; what is longer is no word
-_WORD = re.compile(r"[^\W_]+")
+# Letters but for these signs (New Tai Lue, Vedic), which SQLite's tokenizer cuts words at: half a word is a wrong query.
+_WORD = re.compile(r"[^\W_\u19b0-\u19c0\u19c8\u19c9\u1cf2\u1cf3]+")
 # Ligatures, and the accents that Latin letters are taken apart into; other scripts' follow one by one (half the speed).
 _FLAT: dict[int, str | None] = {
     **{ord(letter): letters for letter, letters in (("œ", "oe"), ("æ", "ae"))},

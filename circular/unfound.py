@@ -5,8 +5,10 @@ Staff see which words to add as synonyms, and what the town lacks.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -23,6 +25,7 @@ MOST_WORDS = 500  # different words counted in a day by one door; what comes aft
 MOST_SEARCHES = 20_000  # counted in a day by one door: each is a write
 OTHERS = ""
 KEPT_DAYS = 90
+LOOKED_AT = 100  # words read at once: as many as a page may have
 _NUMBER_DIGITS = 5  # as many may be part of a phone number, or of a code
 log = logging.getLogger(__name__)
 
@@ -98,23 +101,35 @@ def top(actor: Actor, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
         if fields.clean.get(name) == 0:
             fields.errors.add(name, "positive")
     clean = {"days": 30, "limit": 20, **fields.done()}
-    found: dict[str, dict[str, Any]] = {}
-    for words, door, language, last_day, count in db.rows(
-        "SELECT words, door, language, MAX(day), SUM(count) FROM unfound WHERE day > ? AND words <> ? "
-        "GROUP BY words, door, language ORDER BY words",
-        _day(clean["days"]),
-        OTHERS,
-    ):
-        one = found.setdefault(words, {"words": words, "count": 0, "last_day": "", "doors": set(), "languages": set()})
-        one["count"] += int(count)
-        one["last_day"] = max(one["last_day"], last_day)
-        one["doors"].add(door)
-        one["languages"].add(language)
-    known = {word for (word,) in db.rows("SELECT word FROM synonym")}
-    open_ = [one for one in found.values() if not known & set(analyse(one["words"]))]
-    for one in open_:
-        one.update(doors=sorted(one["doors"]), languages=sorted(one["languages"]))
-    return sorted(open_, key=lambda one: (-one["count"], one["words"]))[: clean["limit"]]
+    since, known = _day(clean["days"]), {word for (word,) in db.rows("SELECT word FROM synonym")}
+    found: list[dict[str, Any]] = []
+    for looked in itertools.count(0, LOOKED_AT):
+        batch = db.rows(
+            "SELECT words, SUM(count), MAX(day) FROM unfound WHERE day > ? AND words <> ? GROUP BY words "
+            "ORDER BY SUM(count) DESC, words LIMIT ? OFFSET ?",
+            since, OTHERS, LOOKED_AT, looked,
+        )  # fmt: skip
+        for words, count, last_day in batch:
+            if not known & set(analyse(words)):
+                found.append({"words": words, "count": int(count), "last_day": last_day})
+        if len(batch) < LOOKED_AT or len(found) >= clean["limit"]:
+            break
+    found = sorted(found, key=lambda one: (-one["count"], one["words"]))[: clean["limit"]]
+    doors, languages = _where([one["words"] for one in found], since)
+    return [
+        {**one, "doors": sorted(doors[one["words"]]), "languages": sorted(languages[one["words"]])} for one in found
+    ]
+
+
+def _where(words: list[str], since: str) -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """By which doors and in which languages each of these (LOOKED_AT at most) was looked for."""
+    doors, languages = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
+    marks = ", ".join("?" * LOOKED_AT)
+    query = f"SELECT DISTINCT words, door, language FROM unfound WHERE day > ? AND words IN ({marks})"
+    for one, door, language in db.rows(query, since, *words, *[OTHERS] * (LOOKED_AT - len(words))):
+        doors[one].add(door)
+        languages[one].add(language)
+    return doors, languages
 
 
 def forget() -> int:

@@ -16,14 +16,15 @@ Every verb writes the listing's lock first, so the queue of a listing changes in
 from __future__ import annotations
 
 import functools
+import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, places, reservations, settings
+from circular import catalog, clock, db, notices, people, places, reservations, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -33,6 +34,7 @@ STATES = (*LIVE_STATES, "taken", "passed", "lapsed", "left", "closed")
 MOST_WAITS = 10  # of one person at a time: a place in a queue costs nothing, and that many queues are a hoard
 LATE = 24 * 3_600_000  # milliseconds during which somebody who answers a lapsed offer is told so
 TOWN = Actor(None, "admin", "cli")
+log = logging.getLogger(__name__)
 
 
 class Waiting(db.Table):
@@ -133,16 +135,10 @@ def anybody(listing_id: int) -> bool:
     )
 
 
-def is_offered(person_id: int) -> bool:
-    """True while a person may take something that they were offered."""
-    live = "SELECT 1 FROM waiting WHERE person_id = ? AND state = 'offered' AND offer_expires_at > ? LIMIT 1"
-    return db.value(live, person_id, _now()) is not None
-
-
-def offer_of(person_id: int) -> dict[str, Any] | None:
-    """What a person was offered last and may still take; None when nothing is offered to them."""
-    live = "w.person_id = ? AND w.state = 'offered' AND w.offer_expires_at > ? ORDER BY w.offered_at DESC, w.id DESC LIMIT 1"
-    return next(iter(_select(live, person_id, _now())), None)
+def offers_of(person_id: int) -> list[dict[str, Any]]:
+    """What a person was offered and may still take, the latest first."""
+    live = "w.person_id = ? AND w.state = 'offered' AND w.offer_expires_at > ? ORDER BY w.offered_at DESC, w.id DESC"
+    return _select(live, person_id, _now())
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
@@ -173,7 +169,7 @@ def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str)
                 unit=listing["unit"],
             )  # fmt: skip
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
-        db.run("UPDATE person SET language = language WHERE id = ?", person_id)
+        people.lock(person_id)
         if len(mine(person_id)) >= MOST_WAITS:
             raise Refusal("too_many_waits", limit=MOST_WAITS)
         waiting_id = db.value(
@@ -197,9 +193,12 @@ def leave(actor: Actor, reference: str) -> None:
 
 
 # --- offers -----------------------------------------------------------------------------------------------------------
-def take(actor: Actor, person_id: int, origin: str, quantity: object = None) -> dict[str, Any] | None:
+def take(
+    actor: Actor, person_id: int, origin: str, quantity: object = None, known: Container[str] | None = None
+) -> dict[str, Any] | None:
     """Reserve what a person was offered last, or `quantity` of it; None when nothing is offered to them.
 
+    `known`: the references of the offers that have reached them (None: all have); no other is meant.
     Asking again by the same `origin` returns the first result.
     Raises: Refusal("offer_lapsed") and whatever `reservations.reserve` raises: the offer then stands until it lapses.
     """
@@ -207,7 +206,7 @@ def take(actor: Actor, person_id: int, origin: str, quantity: object = None) -> 
         earlier = reservations.by_origin(origin)
         if earlier is not None:
             return earlier
-        offer = _lock_offer(person_id)
+        offer = _lock_offer(person_id, known)
         if offer is None:
             _refuse_late(person_id)
             return None
@@ -215,19 +214,22 @@ def take(actor: Actor, person_id: int, origin: str, quantity: object = None) -> 
         return reservations.reserve(actor, person_id, offer["listing"], wanted, origin)
 
 
-def pass_offer(person_id: int) -> dict[str, Any] | None:
-    """Leave to the next one what a person was offered last; what it was, or None when nothing is offered to them."""
+def pass_offer(person_id: int, known: Container[str] | None = None) -> dict[str, Any] | None:
+    """Leave to the next one what a person was offered last; what it was, or None when nothing is offered to them.
+
+    `known` as for `take`.
+    """
     with db.transaction():
-        offer = _lock_offer(person_id)
+        offer = _lock_offer(person_id, known)
         if offer is not None:
             _end(offer["id"], "passed")
             _serve(offer["listing_id"], offer["listing"])
         return offer
 
 
-def _lock_offer(person_id: int) -> dict[str, Any] | None:
-    """The offer that a person had last and may still take, its listing locked; None when there is none."""
-    offer = offer_of(person_id)
+def _lock_offer(person_id: int, known: Container[str] | None) -> dict[str, Any] | None:
+    """The offer that a person had last, knows of and may still take, its listing locked; None when there is none."""
+    offer = next((one for one in offers_of(person_id) if known is None or one["reference"] in known), None)
     if offer is None:
         return None
     catalog.lock(offer["listing"])
@@ -241,7 +243,7 @@ def _refuse_late(person_id: int) -> None:
     )
     for offer in last:
         lapsed = offer["state"] in ("offered", "lapsed")  # `offered`: nobody has noted it yet
-        if lapsed and offer["offer_expires_at"] > _now() - LATE:
+        if lapsed and _now() - LATE < offer["offer_expires_at"] <= _now():
             raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"])
 
 
@@ -257,7 +259,12 @@ def sweep(limit: int = 200) -> int:
         now, now, now, limit,
     )  # fmt: skip
     for (code,) in restless:
-        db.retrying(functools.partial(_settle, code))
+        try:
+            db.retrying(functools.partial(_settle, code))
+        except Exception as error:  # one listing keeps none of the others waiting
+            if db.passing(error):
+                raise
+            log.exception("the waitlist of %s could not be seen to", code)
     return len(restless)
 
 
@@ -306,15 +313,17 @@ def _serve(listing_id: int, code: str) -> None:
     if db.value("SELECT 1 FROM waiting WHERE listing_id = ? AND state = 'offered'", listing_id):
         return
     queue = db.rows(
-        "SELECT w.id, w.person_id, w.quantity, h.opted_out_at FROM waiting w JOIN person h ON h.id = w.person_id "
-        "WHERE w.listing_id = ? AND w.state = 'waiting' AND w.quantity <= ? ORDER BY w.id",
+        "SELECT w.id, w.reference, w.person_id, w.quantity, h.opted_out_at FROM waiting w "
+        "JOIN person h ON h.id = w.person_id WHERE w.listing_id = ? AND w.state = 'waiting' AND w.quantity <= ? "
+        "ORDER BY w.id",
         listing_id,
         catalog.free(listing_id),
     )
-    for waiting_id, person_id, quantity, opted_out_at in queue:
+    for waiting_id, reference, person_id, quantity, opted_out_at in queue:
         if opted_out_at is not None:  # STOP: no offer can reach them
             _end(waiting_id, "left")
             continue
+        reservations.settle(listing_id)
         chosen, now = settings.get(), clock.now()
         expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
         db.run(
@@ -323,7 +332,7 @@ def _serve(listing_id: int, code: str) -> None:
         )  # fmt: skip
         notices.tell(
             person_id, "offer", title=listing["title"], quantity=quantity, unit=listing["unit"], code=code,
-            expires_at=expires_at,
+            expires_at=expires_at, wait=reference,
         )  # fmt: skip
         return
 
@@ -371,8 +380,8 @@ def erase(person_id: int) -> None:
 
 
 def forget(days: int) -> int:
-    """Drop what people waited for until more than `days` ago; how many places in queues. Inside a transaction."""
-    return db.run("DELETE FROM waiting WHERE ended_at < ?", _now() - days * 86_400_000)
+    """Drop what people waited for until more than `days` ago, a batch at most; how many places. Inside a transaction."""
+    return db.prune("waiting", "id", "ended_at < ?", _now() - days * 86_400_000)
 
 
 def _now() -> int:

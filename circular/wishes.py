@@ -129,7 +129,10 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
         items, spot = _without_spot(items, known)
     units, sizes, amount = _units(items, known)
     if not (units or sizes or spot) and amount is not None:  # a number alone is a word of some title
-        units, amount = [Unit(item.text, (search.word(item.text),)) for item in items if item.kind == "number"], None
+        stems = [
+            stem for item in items if item.kind == "number" for stem in analyse(item.text)
+        ]  # 0.5: the index cuts it
+        units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
     return Wish(

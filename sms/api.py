@@ -11,7 +11,7 @@ from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, fields
 
 from circular.api import auth, schemas, writing
-from sms import messages, segments
+from sms import messages
 
 blueprint = Blueprint("messages", __name__, url_prefix="/messages", description="What came and what went")
 
@@ -73,7 +73,7 @@ def _message(facts: Mapping[str, Any]) -> dict[str, Any]:
         "id": f"{facts['direction']}-{facts['id']}",
         "at": writing.at(facts["at"]),
         **{name: facts[name] for name in ("direction", "phone", "text", "state", "reason", "gateway", "language")},
-        "segments": (segments.measure(facts["text"]).segments if facts["text"] else 0) if came else facts["segments"],
+        "segments": (facts["measure"].segments if facts["text"] else 0) if came else facts["segments"],
         "intent": facts.get("intent") or None,
         "understood": not facts["missed"] if came and facts["state"] in ("handled", "failed") else None,
         "kind": facts.get("kind"),

@@ -18,10 +18,16 @@ from typing import Any, NamedTuple
 
 from stdnum import damm
 
+from circular import settings
 from circular.settings import LANGUAGES
 from sms import languages, lexicon
-from sms.reading import AROUND, Line, read
+from sms.reading import AROUND, Line, as_written, read
 
+INTENTS = (
+    "search", "more", "details", "reserve", "mine", "cancel", "extend", "waitlist", "projects", "machines", "alert",
+    "alert_stop", "give", "language", "help", "hours", "human", "phone", "data", "erase", "stop", "start", "yes", "no",
+    "unknown",
+)  # fmt: skip
 CONTEXTS = ("none", "after_list", "has_reservation", "after_question_yes_no", "language_menu")
 _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8"))
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
@@ -80,6 +86,8 @@ def parse(text: str, context: str = "none") -> Command:
     """The command in a line of text, given the kind of thing that the person was last shown (one of CONTEXTS)."""
     line = read(text, context)
     command = _understand(line)
+    if command.intent == "give" and "words" in command.args:  # staff read them
+        command = command._replace(args={**command.args, "words": as_written(text, command.args["words"])})
     intent, known = INDEX.get(line.tokens[0], ("", frozenset())) if line.tokens else ("", frozenset())
     everybodys = "any" in known  # R, AL, PLUS
     keyword = known if intent == command.intent and not everybodys else frozenset()
@@ -96,8 +104,11 @@ def _understand(line: Line) -> Command:
     for attempt in ATTEMPTS:
         command = attempt(line)
         if command is not None:
-            return command
-    return _search(line.words)
+            taken = line.cited and command.intent in ("reserve", "cancel")
+            return _pointed(line) or Command("help") if taken else command
+    found = _search(line.words)
+    place = line.tokens[0] in _WHERE or _intent(line.tokens[0]) == "hours"
+    return found._replace(args={**found.args, "where": True}) if place else found
 
 
 # --- few words --------------------------------------------------------------------------------------------------------
@@ -105,9 +116,30 @@ def _signs(line: Line) -> Command:
     """What holds no word: a thumb, a question mark, a greeting, thanks; or nothing that could be answered."""
     if line.sign and not line.asks:
         return Command(line.sign)
+    if lexicon.THANKS.intersection(line.said) and not line.asks:
+        return Command("help", {"thanks": True})
     if line.said or line.asks:
         return Command("help", {"greeting": True} if line.greets else {})
     return Command("unknown")
+
+
+_OUT = lexicon.words("unsubscribe desabonnez desabonner desinscrivez")
+_REPEATED = lexicon.words("stop arret arrete") | lexicon.STOP | _OUT  # `cancel cancel` may be a reservation
+_ME = lexicon.words("me moi")
+
+
+def _stop(line: Line) -> Command | None:
+    """`STOP STOP`, `STOP SMS`, `STOP` and our own number, `unsubscribe me`: nothing else can be meant."""
+    first, rest = line.tokens[0], line.tokens[1:]
+    if not rest or line.asks or first not in _REPEATED:
+        return None
+    left = [word for word in line.said if word not in lexicon.POLITE_STOP]
+    if left[:1] != [first]:
+        return None
+    while left[:1] == [first]:
+        left = left[1:]
+    ours = left in (["sms"], ["sms", "stop"]) or (len(left) == 1 and left[0] == settings.get().sms_sender.lstrip("+"))
+    return Command("stop") if not left or ours or (first in _OUT and _ME.issuperset(left)) else None
 
 
 _WHERE = lexicon.words("ou where donde onde kote eti")
@@ -137,14 +169,19 @@ def _alone(line: Line) -> Command | None:
     return Command(intent) if intent not in ("", "search", "yes", "no") else None
 
 
+_PHONE = re.compile(r"\b0\d{3}(?: ?\d\d){3}\b|\b0\d(?: ?\d\d){4}\b|\b(?:00)?(?:33|590|594|596)\d{9}\b")
+
+
 def _bare(line: Line) -> Command | None:
     """Nothing but numbers: 1-2 digits a choice, 4 a reservation of one's own, 5 or more a listing."""
     tokens = [token for token in line.tokens if token not in ("numero", "et", "x")]
     if not tokens or not all(token.isdigit() for token in tokens) or line.tokens[0] == "x":
         return None
-    if line.codes:
+    if line.codes and not _PHONE.fullmatch("".join(tokens)):
         return Command("details", {"code": line.codes[0]})
     digits = "".join(tokens)  # 73 91 is 7391
+    if _PHONE.fullmatch(digits):
+        return Command("phone")
     if len(digits) == 4 and "et" not in line.tokens:
         return Command("mine", {"pickup_code": digits})
     if len(digits) >= 3 and "et" not in line.tokens:
@@ -177,7 +214,7 @@ _BEFORE_YES = lexicon.words("mais ah eh oh ben")
 def _yes_no(line: Line) -> Command | None:
     """Yes only when nothing else is said; no is less dangerous, so it may explain itself where it was asked for."""
     if line.asks:
-        return None
+        return Command("help") if (_YES | _NO).issuperset(line.tokens) else None
     first, rest = line.tokens[0], frozenset(line.tokens[1:])
     joined = " ".join(line.tokens)
     asked = line.context == "after_question_yes_no"
@@ -207,10 +244,18 @@ def _no(line: Line, rest: frozenset[str], asked: bool) -> Command | None:
 
 def _yes(line: Line, first: str, rest: frozenset[str], asked: bool) -> Command | None:
     if not rest or (rest <= _YES and first != "y"):
-        return Command("yes")
+        return Command("yes", {"thanks": True} if lexicon.THANKS.intersection(line.said) else {})
     if asked and line.tokens[-1] in _NO and rest - _NO == {"mais"}:  # oui mais non
         return Command("no")
-    if first in ("y", "si") or line.negated or line.conditional or line.codes or line.pins or line.cancels:
+    if (
+        first in ("y", "si")
+        or line.minus
+        or line.negated
+        or line.conditional
+        or line.codes
+        or line.pins
+        or line.cancels
+    ):
         return None
     if rest <= _YES | lexicon.AROUND_YES:
         return Command("yes")
@@ -249,7 +294,8 @@ def _cancel(line: Line) -> Command | None:
         return _cancel_letter(line)
     if not line.plain:
         owned = tokens & lexicon.RESERVATIONS and not line.pins and not line.codes and len(line.other) <= 2
-        return Command("mine") if owned else None
+        kept = line.negated and len(line.other) <= 2 and not tokens & lexicon.GOODS and not line.pins and not line.codes
+        return Command("mine") if owned or kept else None  # `annule pas`: nothing is, and these are held
     if (
         set(line.other) - lexicon.IT - lexicon.OWNERS
         or line.times >= 0
@@ -301,6 +347,7 @@ def _reserve(line: Line) -> Command | None:
     return Command("reserve") if (line.reserves >= 0 or takes_it) and tokens <= _AROUND_RESERVE else None
 
 
+_TWO = re.compile(r"\d (?:et|and|ak|epi) (?:l[ae] )?\d")
 _DOUBTS = (frozenset(INDEX) - lexicon.FILLERS) | lexicon.DOUBTS
 
 
@@ -309,6 +356,8 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
     at = line.tokens.index(line.codes[0])
     before, after = line.tokens[:at], line.tokens[at + 1 :]
     other = [word for word in line.other if word not in slip]
+    if _TWO.search(" ".join(line.said)):
+        return None  # 41271 et 2: two things
     many = line.pins[:1] if strong and after[:1] == line.pins[:1] and not line.numbers else []  # R 41271 1000
     if line.pins != many or len(line.numbers) > 1 or (not strong and lexicon.RESERVATIONS.intersection(line.tokens)):
         return None
@@ -317,12 +366,14 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
         most = 3 if after and after[0] in lexicon.FOR else 2
         if not first or len(other) > most or not set(other) <= set(after) or _DOUBTS.intersection(after):
             return None
+        if any(word[0].isdigit() for word in other):  # 1e9 is nobody's name
+            return None
     told = after if other or line.times > at else []
     while told and told[0] in lexicon.FILLERS:
         told = told[1:]
     args: dict[str, Any] = {"code": line.codes[0]}
     if line.numbers or many:
-        args["quantity"] = int(many[0]) if many else line.numbers[0].quantity
+        args["quantity"] = int(many[0]) if many else line.numbers[0].quantity * (-1 if line.minus else 1)
     return Command("reserve", {**args, "words": " ".join(told)} if told else args)
 
 
@@ -335,9 +386,11 @@ def _reserve_line(line: Line) -> Command | None:
         return None  # "take 2": which, or how many?
     if line.reserves > 0 and not (lexicon.FILLERS | lexicon.TAKE).issuperset(line.tokens[: line.reserves]):
         return None
+    if line.joins:
+        return None  # R1 et 2: which?
     args: dict[str, Any] = {"choice": line.numbers[0].choice}
     if len(line.numbers) > 1:
-        args["quantity"] = line.numbers[1].quantity
+        args["quantity"] = line.numbers[1].quantity * (-1 if line.minus else 1)
     if line.times >= 0:
         args["words"] = " ".join(line.tokens[line.times :])
     return Command("reserve", args)
@@ -363,6 +416,7 @@ def _misspelt(word: str, code: str) -> bool:
     return any(SequenceMatcher(None, word, spelling).ratio() >= 0.85 for spelling in _SPELLINGS)
 
 
+_STOP = _keywords("stop") | lexicon.STOP
 _WAIT = _keywords("waitlist") | lexicon.WAIT
 _AROUND_WAIT = _WAIT | lexicon.AROUND_WAIT
 _LISTS = lexicon.words("liste list lista")
@@ -371,6 +425,11 @@ _LISTS = lexicon.words("liste list lista")
 def _waitlist(line: Line) -> Command | None:
     """`W 41271`, `W1`, `liste d'attente pour 41271`."""
     said = {token for token in line.tokens if not token[0].isdigit()}
+    leaves = said & _STOP and said & _WAIT and not said - _STOP - _AROUND_WAIT and not line.asks
+    if leaves and len(line.codes) <= 1 and not line.pins:
+        choices = [number.choice for number in line.numbers if number.choice is not None]
+        which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
+        return Command("waitlist", {**which, "leave": True})
     if line.asks or line.negated or not said & _WAIT or said - _AROUND_WAIT or len(line.codes) > 1 or line.pins:
         return None
     if line.codes:
@@ -462,8 +521,7 @@ def _language(line: Line) -> Command | None:
     return _language_args(numbers.pop()) if len(numbers) == 1 else Command("language")
 
 
-_PHONE = re.compile(r"\b0\d{3}(?: ?\d\d){3}\b|\b0\d(?: ?\d\d){4}\b")
-_DENIED = frozenset(("data", "human", "mine", "more", "extend"))
+_DENIED = frozenset(("data", "human", "mine", "more", "extend", "alert_stop"))
 _NOT_DENIALS = lexicon.words("plus ne n")
 
 
@@ -476,6 +534,8 @@ def _said_in_full(line: Line) -> Command | None:
         if not tokens <= saying.may or not all(tokens & need for need in saying.need):
             continue
         denied = (tokens & lexicon.NEGATIONS) - saying.needed - _NOT_DENIALS
+        if saying.intent == "alert_stop" and (denied or line.asks):
+            return Command("alert", {"shown": True})
         if (saying.intent == "erase" and (line.questions or line.negated)) or (denied and saying.intent in _DENIED):
             continue
         return Command(saying.intent)
@@ -538,7 +598,6 @@ def _projects(line: Line) -> Command | None:
     return Command("projects", _about((found[1] or found[2]).split())) if found else None
 
 
-_STOP = _keywords("stop") | lexicon.STOP
 _NO_MORE = _STOP | lexicon.words("off fin non no")
 _ALERT = _keywords("alert") | lexicon.ALERT
 _OTHER_NEEDS = lexicon.words("need want besoin")  # let me know if you need anything
@@ -551,6 +610,8 @@ def _alert(line: Line) -> Command | None:
         about = _thing(found[1].split())
         known = len(about) <= LONGEST_ABOUT and not _OTHER_NEEDS.intersection(found[1].split())
         return Command("alert", {"words": " ".join(about)}) if known else None
+    if line.asks and frozenset((first, *rest[:1])) & _ALERT and frozenset((first, *rest[:1])) & _NO_MORE:
+        return Command("alert", {"shown": True})
     if first in _STOP and len(rest) > 1 and rest[0] in _ALERT:
         return Command("alert_stop", _about(rest[1:]))
     if first not in _ALERT or not rest or rest[0] not in _NO_MORE:
@@ -579,7 +640,7 @@ def _give(line: Line) -> Command | None:
             return None
     else:
         return None
-    while rest and rest[0] in _BEFORE_GIFT:
+    while rest and rest[0] in _BEFORE_GIFT | _GIVE_NOUNS:
         rest = rest[1:]
     if rest and rest[0] in lexicon.NOT_GIVEN:
         return None
@@ -599,8 +660,8 @@ def _how_many(word: str) -> int | float | None:
 
 
 ATTEMPTS: tuple[Callable[[Line], Command | None], ...] = (
-    _bare, _alone, _yes_no, _sure_erase, _language, _cancel, _machines, _reserve, _waitlist, _extend, _chosen, _pointed,
-    _alert, _said_in_full, _projects, _give, _keyword,
+    _bare, _stop, _alone, _yes_no, _sure_erase, _language, _cancel, _machines, _reserve, _waitlist, _extend, _chosen,
+    _pointed, _alert, _said_in_full, _projects, _give, _keyword,
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from sms.commands import Command
 State: TypeAlias = dict[str, Any]
 LINES = 3  # of a list: what one segment can hold
 MISSED = 2  # messages not understood before a human is offered (contract)
+LONGEST_CODE = 8  # digits of a number that are said back
 LASTING = ("missed", "words")  # what outlives the list that is open
 
 
@@ -130,7 +131,8 @@ def step(state: State, command: Command) -> Step:
     try:
         said = yield from HANDLERS[meant.intent](state, meant.args)
     except Refusal as refusal:
-        said = Said(_refused(refusal, meant.args))
+        code = _argument(state, meant.args, "code") or state.get("code") or ""
+        said = Said(_refused(refusal, {**meant.args, "code": code}))
     after = kept(state) if said.state is None else said.state
     if meant.intent not in UNDERSTOOD_LATER:
         after = {**after, "missed": 0}
@@ -178,10 +180,15 @@ def _argument(state: State, args: dict[str, Any], name: str) -> str | None:
 
 def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
     facts: dict[str, Any] = {"code": args.get("code", ""), "pin": args.get("pickup_code", ""), **refusal.facts}
+    if len(str(facts["code"])) > LONGEST_CODE:
+        facts["code"] = f"{str(facts['code'])[:LONGEST_CODE]}..."
     unit = str(facts.pop("unit", "piece"))
     for name in ("available", "minimum", "maximum", "step", "reserved"):
         if name in facts:
             facts[name] = Quantity(round(float(facts[name]) * 1000), unit)
+    facts["some"] = facts.get("minimum", facts.get("step", ""))  # how one asks for so many
+    if isinstance(facts["some"], Quantity):
+        facts["some"] = facts["some"]._replace(unit="piece")
     facts["unit"] = Text(f"unit_{unit}")
     if "phone" in facts:
         facts["phone"] = Phone(str(facts["phone"]))
@@ -200,6 +207,10 @@ def _simply(key: str, **facts: Value) -> Said:
 # --- finding ----------------------------------------------------------------------------------------------------------
 def _search(state: State, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
+    if args.get("where"):
+        place = yield Call("place_named", {"words": words})
+        if place is not None:
+            return _hours_said(place)
     if not words:
         return Said(Screen("search_ask"), {**kept(state), "ask": ["search", {}, "words"]})
     return (yield from _results(state, words, None))
@@ -324,6 +335,8 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
     code = _argument(state, args, "code")
     if code is None and not {"code", "choice"} & set(args) and state.get("code"):
         code = state["code"]  # R alone, just after one listing was shown
+    if code is None and args.get("choice") == 1 and not state.get("choices"):
+        code = state.get("code")  # R1: there is one thing to see
     if code is None:
         return _simply("reserve_what")
     try:
@@ -364,6 +377,8 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
 
 def reserved_key(made: Mapping[str, Any]) -> str:
     """The text that proves a reservation: what is not there yet says from when it is."""
+    if made.get("approval") == "asked":
+        return "reserved_asked"
     if made.get("starts_at") is not None:
         return "slot_reserved"
     if "count" in made:
@@ -419,17 +434,30 @@ def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
     thing = yield Call("thing", {"code": args["code"]})
     if thing["available"] <= thing["min_quantity"]:
         return (yield from _confirm(state, {"code": args["code"]}))
-    facts: dict[str, Value] = {
-        "title": thing["title"],
-        "quantity": Quantity(thing["available"], thing["unit"]),
-    }
-    return Said(Screen("ask_quantity", facts), {**kept(state), "ask": ["confirm", {"code": args["code"]}, "quantity"]})
+    return _how_many(state, args["code"], Screen("ask_quantity", _left(thing)))
 
 
-def _confirm(_state: State, args: dict[str, Any]) -> Step:
+def _left(thing: Mapping[str, Any]) -> dict[str, Value]:
+    return {"title": thing["title"], "quantity": Quantity(thing["available"], thing["unit"])}
+
+
+def _how_many(state: State, code: str, screen: Screen) -> Said:
+    """A screen that is answered by a quantity."""
+    return Said(screen, {**kept(state), "ask": ["confirm", {"code": code}, "quantity"]})
+
+
+def _confirm(state: State, args: dict[str, Any]) -> Step:
+    """Whether really: a quantity that cannot be had is asked for again at once."""
     thing = yield Call("thing", {"code": args["code"]})
     quantity = args.get("quantity")
     milli = thing["min_quantity"] if quantity is None else round(float(quantity) * 1000)
+    if milli > thing["available"] > 0:
+        return _how_many(state, args["code"], Screen("ask_fewer", _left(thing)))
+    if quantity is not None:
+        try:
+            yield Call("check_quantity", {"code": args["code"], "quantity": quantity})
+        except Refusal as refusal:
+            return _how_many(state, args["code"], _refused(refusal, args))
     reserve = Command("reserve", {"code": args["code"], "quantity": quantity})
     facts: dict[str, Value] = {"title": thing["title"], "quantity": Quantity(milli, thing["unit"])}
     return Said(Screen("confirm", facts, options=(Option("do_yes", reserve),)))
@@ -471,6 +499,9 @@ def _cancel(state: State, args: dict[str, Any]) -> Step:
         held = yield Call("mine", {"limit": LINES})
         if not held:
             return _simply("mine_none")
+        if len(held) == 1 and args.get("choice") == 1 and not state.get("choices"):
+            pin = held[0]["pickup_code"]  # A1, right after R 41271: there is one
+    if pin is None:
         if len(held) == 1:  # alone, the word asks before it takes anything away
             return (yield from _confirm_cancel(state, {"pickup_code": held[0]["pickup_code"]}))
         return _mine_said(state, "cancel_which", held)
@@ -499,11 +530,27 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
 
 
 def _waitlist(state: State, args: dict[str, Any]) -> Step:
-    code = _argument(state, args, "code") or state.get("code")
-    if code is None:
-        return _simply("wait_what")
+    code = _argument(state, args, "code") or (None if args.get("leave") else state.get("code"))
+    if code is None or args.get("leave"):
+        return (yield from _waits(state, code))
     waiting = yield Call("wait", {"code": code, "quantity": args.get("quantity")})
     return _simply("waiting", title=waiting["title"], rank=waiting["rank"], code=code)
+
+
+def _waits(state: State, left: str | None) -> Step:
+    """Where somebody waits; the place in the queue of `left` is given up."""
+    found = yield Call("waits", {"limit": 10})
+    for one in found:
+        if one["listing"] == left:
+            yield Call("leave_wait", {"reference": one["reference"]})
+            return _simply("wait_left", title=one["title"], code=one["listing"])
+    if not found:
+        return _simply("wait_what")
+    rows = tuple(
+        Row({"n": n, "title": one["title"], "code": one["listing"]}, Command("details", {"code": one["listing"]}))
+        for n, one in enumerate(found[:LINES], 1)
+    )
+    return Said(Screen("waits", {}, "wait_line", rows), opened(state))
 
 
 # --- projects, machines -----------------------------------------------------------------------------------------------
@@ -522,7 +569,7 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
         key = f"{verb}_none" if words else "no_more"
         return Said(Screen(key, {"words": words.upper()}), opened(state))
     if verb == "projects" and words and len(found["items"]) == 1 and not args.get("cursor"):
-        return (yield from _details(state, {"code": found["items"][0]["code"]}))
+        return (yield from _details(opened(state), {"code": found["items"][0]["code"]}))
     rows = tuple(
         Row(
             {
@@ -567,7 +614,7 @@ def _confirm_kit(_state: State, args: dict[str, Any]) -> Step:
 # --- alerts, gifts ----------------------------------------------------------------------------------------------------
 def _alert(state: State, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
-    if not words and state.get("missed"):
+    if not words and state.get("missed") and not args.get("shown"):
         words = state.get("words", "")  # AL alone, after a search that found nothing
     if words:
         yield Call("add_alert", {"words": words})
@@ -613,6 +660,8 @@ def _help(state: State, args: dict[str, Any]) -> Step:
     yield from ()
     if args.get("menu"):
         return Said(MENU, opened(state))
+    if args.get("thanks"):
+        return _simply("thanks")
     return _simply("welcome" if args.get("greeting") else "help")
 
 
@@ -620,7 +669,24 @@ def _hours(_state: State, _args: dict[str, Any]) -> Step:
     place = yield Call("place", {})
     if place is None:
         return _simply("help")
-    return _simply("hours", place=place["name"], hours=Hours(place["opening_hours"]), phone=Phone(place["phone"]))
+    return _hours_said(place)
+
+
+def _hours_said(place: Mapping[str, Any]) -> Said:
+    address = place["address"] or place["commune_name"] or ""
+    return _simply(
+        "hours",
+        place=place["name"],
+        address=address and f", {address}",
+        hours=Hours(place["opening_hours"]),
+        phone=Phone(place["phone"]),
+    )
+
+
+def _phone(state: State, _args: dict[str, Any]) -> Step:
+    """A phone number alone: somebody wants to be called, or has taken it for a listing's."""
+    yield from ()
+    return Said(Screen("phone_asked"), {**kept(state), **_question(["human", {}])})
 
 
 def _human(state: State, args: dict[str, Any]) -> Step:
@@ -634,7 +700,8 @@ def _data(_state: State, _args: dict[str, Any]) -> Step:
 
 
 def _erase(state: State, args: dict[str, Any]) -> Step:
-    if not args.get("sure"):
+    asked = (state.get("yes") or [""])[0] == "erase"  # EFFACE OUI answers this question, not whichever is open
+    if not (asked and args.get("sure")):
         yield from ()
         sure = Command("erase", {"sure": True})
         screen = Screen("erase_ask", options=(Option("do_yes", sure),))
@@ -657,7 +724,7 @@ def _yes(state: State, args: dict[str, Any]) -> Step:
     """OUI with no question open takes what the waitlist offers, if it offers anything."""
     taken = yield Call("take_offer", {"quantity": args.get("quantity")})
     if taken is None:
-        return _simply("nothing_asked")
+        return _simply("thanks" if args.get("thanks") else "nothing_asked")
     return Said(Screen(reserved_key(taken), reservation_facts(taken)), opened(state))
 
 
@@ -713,6 +780,7 @@ HANDLERS: dict[str, Handler] = {
     "help": _help,
     "hours": _hours,
     "human": _human,
+    "phone": _phone,
     "data": _data,
     "erase": _erase,
     "stop": _stop,

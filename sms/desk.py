@@ -5,16 +5,15 @@ A word that nobody understood becomes a synonym here: 'this word means that'.
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request
 
-from circular import db, search
+from circular import catalog, db, search
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, signed_in, status_of
 from circular.rendering import page
-from sms import messages, segments, ways
+from sms import messages, ways
 
 blueprint = Blueprint("desk_messages", __name__, template_folder="templates")
 FILTERS = ("direction", "state", "not_understood")
@@ -39,7 +38,7 @@ def _messages(typed: dict[str, str], refusal: Refusal | None = None) -> Response
         "messages.html",
         status_of(refusal) if refusal else 200,
         at="/desk/messages",
-        messages=[_shown(one) for one in found.items],
+        messages=found.items,
         more=found.next and f"/desk/messages?{urlencode({**asked, 'cursor': found.next})}",
         asked=asked,
         gateways=ways.gateways(),
@@ -47,10 +46,6 @@ def _messages(typed: dict[str, str], refusal: Refusal | None = None) -> Response
         typed=typed,
         said=_said(refusal),
     )
-
-
-def _shown(one: dict[str, Any]) -> dict[str, Any]:
-    return {**one, "measure": segments.measure(one["text"])}
 
 
 def _said(refusal: Refusal | None) -> str:
@@ -61,6 +56,34 @@ def _said(refusal: Refusal | None) -> str:
     return sentence(refusal)
 
 
+@blueprint.get("/desk/synonyms")
+def synonyms() -> Response:
+    """The words that mean another, by the alphabet; what became of the last one is said above them."""
+    who = signed_in()
+    found, more = search.synonyms(who, {"cursor": request.args["cursor"]} if "cursor" in request.args else {})
+    added = next((one for one in found if one["word"] == request.args.get("added")), None)
+    return page(
+        "synonyms.html",
+        at="/desk/synonyms",
+        synonyms=found,
+        more=more and f"/desk/synonyms?{urlencode({'cursor': more})}",
+        added=added,
+        count=len(catalog.find(catalog.Query(q=added["means"])).items) if added else 0,
+    )
+
+
+@blueprint.post("/desk/synonyms/remove")
+def remove_synonym() -> Response:
+    """This word means itself again; one that was removed already changes nothing."""
+    refuse_foreign_form()
+    try:
+        search.remove_synonym(signed_in(), request.form.get("word", "")[:200])
+    except Refusal as refusal:
+        if refusal.code != "no_such_synonym":
+            raise
+    return redirect("/desk/synonyms", 303)  # type: ignore[return-value]  # werkzeug's
+
+
 @blueprint.post("/desk/synonyms")
 def add_synonym() -> Response:
     """This word means that, in every search from now on."""
@@ -68,9 +91,10 @@ def add_synonym() -> Response:
     who = signed_in()
     typed = {name: request.form.get(name, "").strip()[:200] for name in ("word", "means")}
     try:
-        search.add_synonym(who, typed)
+        made = search.add_synonym(who, typed)
     except Refusal as refusal:
         response = _messages(typed, refusal)
         response.headers.update(headers_of(refusal, refusal))
         return response
-    return redirect("/desk/messages?not_understood=true", 303)  # type: ignore[return-value]  # werkzeug's
+    there = urlencode({"cursor": made["word"][:-1], "added": made["word"]})  # the page that begins with it
+    return redirect(f"/desk/synonyms?{there}", 303)  # type: ignore[return-value]  # werkzeug's

@@ -64,7 +64,7 @@ def context_of(turn: Turn, state: State) -> str:
         known = None
     if known:
         return known
-    if waitlist.is_offered(turn.person_id):  # which OUI and NON answer
+    if messages.offers_shown(turn.person_id):  # which OUI and NON answer
         return "after_question_yes_no"
     return "has_reservation" if reservations.holds_any(turn.person_id) else "none"
 
@@ -196,6 +196,10 @@ def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = N
     return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
 
 
+def _check_quantity(_turn: Turn, code: str, quantity: object) -> None:
+    reservations.check_quantity(catalog.get(code), quantity)
+
+
 def _mine(turn: Turn, limit: int) -> list[dict[str, Any]]:
     return reservations.together(reservations.mine(turn.person_id, MOST_HELD))[:limit]
 
@@ -238,12 +242,20 @@ def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
     return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin)
 
 
+def _waits(turn: Turn, limit: int) -> list[dict[str, Any]]:
+    return waitlist.mine(turn.person_id, limit)
+
+
+def _leave_wait(turn: Turn, reference: str) -> None:
+    waitlist.leave(turn.actor, reference)
+
+
 def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
-    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity)
+    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity, messages.offers_shown(turn.person_id))
 
 
 def _pass_offer(turn: Turn) -> dict[str, Any] | None:
-    return waitlist.pass_offer(turn.person_id)
+    return waitlist.pass_offer(turn.person_id, messages.offers_shown(turn.person_id))
 
 
 def _add_alert(turn: Turn, words: str) -> dict[str, Any]:
@@ -265,6 +277,10 @@ def _stop_alerts(turn: Turn, alert: str | None, choice: int | None, words: str) 
 # --- the person -------------------------------------------------------------------------------------------------------
 def _place(turn: Turn) -> dict[str, Any] | None:
     return reservations.desk_of(turn.person_id)
+
+
+def _place_named(_turn: Turn, words: str) -> dict[str, Any] | None:
+    return places.named(words)
 
 
 def _choose_language(turn: Turn, choice: int | None, language: str | None) -> str | None:
@@ -307,18 +323,22 @@ VERBS: dict[str, Callable[..., Any]] = {
     "machines": _machines,
     "reserve": _reserve,
     "slots": _slots,
+    "check_quantity": _check_quantity,
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
     "leave_draw": _leave_draw,
     "extend": _extend,
     "wait": _wait,
+    "waits": _waits,
+    "leave_wait": _leave_wait,
     "take_offer": _take_offer,
     "pass_offer": _pass_offer,
     "add_alert": _add_alert,
     "alerts": _alerts,
     "stop_alerts": _stop_alerts,
     "place": _place,
+    "place_named": _place_named,
     "choose_language": _choose_language,
     "ask_human": _ask_human,
     "give": _give,

@@ -84,10 +84,10 @@ def _handle(message: messages.Pending) -> None:
         people.note_shown_language(person_id, command.language)
     language = people.language(person_id, language)
     shown = screens.as_sms(said.screen, language)
+    _reply(message, person_id, phone, shown.text, language, last=said.screen.last)
     messages.keep_state(
         person_id, {**(said.state or {}), **({} if shown.choices is None else {"choices": shown.choices})}
     )
-    _reply(message, person_id, phone, shown.text, language, last=said.screen.last)
     messages.mark_inbound(
         message.id,
         "handled",

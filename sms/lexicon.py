@@ -71,6 +71,7 @@ SMALL_TALK = phrases("""
     como estas| tudo bem| sa ou fe| sak pase| kouman ou ye| koman ou ye| kijan ou ye| ki mannie ou ye|
     ki mannie ou ye jodi
 """)
+THANKS = words("merci mercii mci mesi thanks thank thx gracias obrigado obrigada")
 YES_SIGNS = frozenset("👍👌✅✔🆗")
 NO_SIGNS = frozenset("👎❌🚫")
 

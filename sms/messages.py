@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import orjson
 from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
-from circular import clock, db, limits, people, personal, settings
+from circular import catalog, clock, db, limits, notices, people, personal, reservations, settings, sign_in, waitlist
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.logs import mask
@@ -41,17 +41,19 @@ KEPT_CHARACTERS = 480  # three segments' worth; a longer message is cut and flag
 RESEND_UNKNOWN_AFTER = timedelta(minutes=2)
 GIVE_UP_AFTER = timedelta(hours=48)  # on a number that the provider does not reach
 OUTAGE_GIVE_UP_AFTER = timedelta(days=7)  # on a provider that is down: an answer is worth as much as a hold lasts
+PLAYED = re.compile(r"\+59669600[1-9][0-9]{3}")  # nobody's: of a block of 0696 that was never opened to the public
+MOST_HELD = 100  # reservations of one person that are looked at
 TEXTS_A_DAY = 100  # to one recipient: whoever makes us send more than that is no reader
-LAST = "last"  # the answer to STOP: the one text that goes to somebody who opted out
+LAST = "last"  # goes to somebody who opted out all the same: the answer to STOP, a code that they sign in with
 DAY = 86_400_000  # milliseconds
 NEVER = 2**62  # when what is not sent again will be tried
 FORGOTTEN = "recipient = '', text = '', to_forget = 0, person_id = ?"
 ANSWER, OFFER, NOTICE = "answer", "offer", "notice"  # what somebody asked for; waits for a reply; nobody asked for
 PRIORITIES = {LAST: 0, ANSWER: 1, OFFER: 2, NOTICE: 3}
 ASKED_FOR = (LAST, ANSWER)
+LAST_WORD = "(kind = 'last' AND notice_id IS NULL)"  # what is still said to somebody who is erased
 UNWANTED = (
-    "kind <> 'last' AND EXISTS (SELECT 1 FROM person p WHERE p.id = outbound_message.person_id "
-    "AND p.opted_out_at IS NOT NULL)"
+    f"((kind <> 'last' AND {people.OPTED_OUT.format(row='outbound_message')}) OR (to_forget = 1 AND NOT {LAST_WORD}))"
 )
 
 
@@ -251,6 +253,22 @@ def close_question(person_id: int) -> None:
         keep_state(person_id, {name: value for name, value in known.items() if name not in ("yes", "no", "context")})
 
 
+def offers_shown(person_id: int) -> set[str]:
+    """The offers of the waitlist that a person may still take and whose text has left, by reference: OUI answers no other.
+
+    A page that plays a phone shows its texts before they leave.
+    """
+    live = {offer["reference"] for offer in waitlist.offers_of(person_id)}
+    if not live:
+        return live
+    told = db.rows(
+        "SELECT n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.person_id = ? "
+        "AND n.kind = 'offer' AND (m.state IN ('sending', 'sent', 'delivered', 'unknown') OR m.gateway = 'console')",
+        person_id,
+    )
+    return live & {orjson.loads(facts).get("wait") for (facts,) in told}
+
+
 # --- out --------------------------------------------------------------------------------------------------------------
 class Claimed(NamedTuple):
     """A text in a worker's hand. Times are milliseconds since 1970."""
@@ -267,12 +285,18 @@ class Claimed(NamedTuple):
     segments: int
     unknown_by: str | None
     good_until: int | None
-    opted_out_at: int | None
+    forgotten: int
+    opted_out: int
 
     @property
     def reference(self) -> str:
         """Ours, the same at every try. With the time in it: a database that was restored gives old numbers again."""
         return f"{self.id}-{self.created_at:x}"
+
+
+def pinned(phone: str) -> str | None:
+    """The gateway that texts to a number must go by: those that `/phone` plays never cost a real SMS."""
+    return "console" if PLAYED.fullmatch(phone) else None
 
 
 def queue(
@@ -315,7 +339,8 @@ WAITING = (
 )
 COLUMNS = (
     "SELECT m.id, m.recipient, m.text, m.kind, m.attempts, m.created_at, m.segments, m.unknown_by, m.good_until, "
-    "(SELECT p.opted_out_at FROM person p WHERE p.id = m.person_id) "
+    f"CASE WHEN m.to_forget = 1 AND NOT {LAST_WORD} THEN 1 ELSE 0 END, "
+    f"CASE WHEN {people.OPTED_OUT.format(row='m')} THEN 1 ELSE 0 END "
 )
 
 
@@ -338,18 +363,20 @@ def claim(gateway: str, worker: str, limit: int, *, idempotent: bool = False) ->
     with db.transaction():
         spent = 0
         for priority, room in _open_classes(day):
-            wanted = min(limit - len(taken), room - spent)
-            if wanted <= 0:
-                continue
-            query = COLUMNS + WAITING + db.skip_locked()
-            found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
-            for row in found:
-                message = Claimed(worker, day, _now(), *row)
-                if message.recipient in {one.recipient for one in taken}:
-                    continue  # two that stand outside the line: one at a time
-                if _take(message):
-                    taken.append(message)
-                    spent += message.segments
+            dropped = True
+            while dropped and (wanted := min(limit - len(taken), room - spent)) > 0:
+                dropped = False  # what stands behind a text that nobody is to read any more need not wait for it
+                query = COLUMNS + WAITING + db.skip_locked()
+                found = db.rows(query, *_waiting(priority, gateway, idempotent), wanted)
+                for row in found:
+                    message = Claimed(worker, day, _now(), *row)
+                    if message.recipient in {one.recipient for one in taken}:
+                        continue  # two that stand outside the line: one at a time
+                    if _take(message):
+                        taken.append(message)
+                        spent += message.segments
+                    else:
+                        dropped = True
         if spent:
             ways.spend(day, spent)
     return taken
@@ -374,9 +401,10 @@ def _waiting(priority: int, gateway: str, idempotent: bool) -> tuple[object, ...
 def _take(message: Claimed) -> bool:
     """Mark a text as in hand; False when nobody is to read it any more, for which its reason says why."""
     reason = (
-        "opted_out" if message.opted_out_at and message.kind != LAST  # STOP came while it was neither waiting nor sent
-        else "forgotten" if not message.recipient
+        "opted_out" if message.opted_out and message.kind != LAST  # STOP came while it was neither waiting nor sent
+        else "forgotten" if message.forgotten or not message.recipient
         else "too_late" if message.good_until is not None and message.good_until < message.claimed_at
+        else "no_longer_true" if message.kind not in ASKED_FOR and not _still_true(message.id)
         else ""
     )  # fmt: skip
     db.run(
@@ -386,7 +414,36 @@ def _take(message: Claimed) -> bool:
         reason,
         message.id,
     )
+    if message.kind == OFFER and not reason:  # OUI and NON answer it from now on, whatever was asked while it waited
+        close_question(db.value("SELECT person_id FROM outbound_message WHERE id = ?", message.id))
     return not reason
+
+
+def _still_true(message_id: int) -> bool:
+    """Whether what a notice's text says is so at this moment: it may have waited for the morning, or for a provider."""
+    found = db.row(
+        "SELECT n.person_id, n.kind, n.facts FROM outbound_message m JOIN notice n ON n.id = m.notice_id WHERE m.id = ?",
+        message_id,
+    )
+    if found is None:
+        return True
+    person_id, kind, facts = found[0], found[1], orjson.loads(found[2])
+    match kind:
+        case "offer":
+            return any(offer["reference"] == facts.get("wait") for offer in waitlist.offers_of(person_id))
+        case "reminder" | "moved" | "slot_reminder" | "slot_moved":
+            held = {(one["pickup_code"], one["expires_at"]) for one in reservations.mine(person_id, MOST_HELD)}
+            return (facts["pickup_code"], facts["expires_at"]) in held
+        case "alert_hit":
+            return _available(facts["code"])
+    return True
+
+
+def _available(code: str) -> bool:
+    try:
+        return bool(catalog.get(code)["available"])
+    except Refusal:
+        return False
 
 
 def mark_sent(message_id: int, gateway: str, provider_id: str | None, cost: str | None) -> None:
@@ -620,15 +677,14 @@ STATES = (
     "received", "handled", "ignored", "failed", "queued", "sending", "sent", "delivered", "unknown", "cancelled",
 )  # fmt: skip
 # A code that signs somebody in is theirs alone: who read it here would sign in as them.
-_TEXT = (
-    "CASE WHEN EXISTS (SELECT 1 FROM notice n WHERE n.id = m.notice_id AND n.kind = 'sign_in') THEN '' ELSE m.text END"
-)
+_TEXT = f"CASE WHEN {notices.OF_KIND.format(row='m')} THEN '' ELSE m.text END"
 _COLUMNS = {
-    "in": "m.id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, m.intent, "
-    "m.missed",
-    "out": f"m.id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, m.language, "
-    "m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
+    "in": "m.id, m.person_id, m.received_at AS at, m.sender AS phone, m.text, m.state, m.reason, m.gateway, m.language, "
+    "m.intent, m.missed",
+    "out": f"m.id, m.person_id, m.created_at AS at, m.recipient AS phone, {_TEXT} AS text, m.state, m.reason, m.gateway, "
+    "m.language, m.kind, m.segments, m.cost, m.in_reply_to, m.sent_at",
 }
+_PIN = re.compile(r"(?<![0-9])([0-9]{2}) ?([0-9]{2})(?![0-9])")  # a pickup code; people also write 73 91
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 
 
@@ -671,7 +727,7 @@ class Page(NamedTuple):
 
 def find(actor: Actor, wanted: Filter) -> Page:
     """Messages in and out of the people whom the place where one works knows, and of those whom no place knows yet (these
-    without their number); an admin sees all. The newest first.
+    without their number); an admin sees all. The newest first. Pickup codes of other places are starred.
 
     Raises: Refusal("wrong_role").
     """
@@ -689,7 +745,7 @@ def find(actor: Actor, wanted: Filter) -> Page:
         direction = max((name for name, pile in piles.items() if pile), key=lambda name: int(piles[name][0]["at"]))
         message = piles[direction].pop(0)
         last[direction] = message["id"]
-        items.append(_seen({**message, "direction": direction}))
+        items.append(_seen(actor, {**message, "direction": direction}))
     return Page(items, f"{last['in']}.{last['out']}" if any(piles.values()) else None)
 
 
@@ -698,9 +754,10 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     conditions, params = ["m.id < ?"], list[object]([before])
     known, place = "1", list[object]()
     if actor.role != "admin":
-        known, place = f"CASE WHEN CAST(? AS BIGINT) IN {personal.TIES} THEN 1 ELSE 0 END", [actor.place_id]
+        since = [personal.known_since()] * 2
+        known, place = f"CASE WHEN CAST(? AS BIGINT) IN {personal.TIES} THEN 1 ELSE 0 END", [actor.place_id, *since]
         conditions.append(f"({known} = 1 OR NOT EXISTS {personal.TIES})")
-        params.append(actor.place_id)
+        params += [*place, *since]
     for name in ("state", "intent"):
         if getattr(wanted, name):
             conditions.append(f"m.{name} = ?")
@@ -710,14 +767,32 @@ def _some(actor: Actor, direction: str, before: int, wanted: Filter) -> list[dic
     return db.dicts(
         f"SELECT {_COLUMNS[direction]}, {known} AS known FROM {_TABLES[direction]} m WHERE {' AND '.join(conditions)} "
         "ORDER BY m.id DESC LIMIT ?",
-        *place, *params, wanted.limit + 1,
+        *([sign_in.KIND] if direction == "out" else []), *place, *params, wanted.limit + 1,
     )  # fmt: skip
 
 
-def _seen(message: dict[str, Any]) -> dict[str, Any]:
-    """A message as somebody may see it: without numbers, unless the person is known at their place."""
+# Numbers as people write them, here or abroad; the codes of listings and reservations side by side are none.
+_PHONES = re.compile(
+    r"(?<![\w+])(?:(?:\+|00)\d(?:[ .\-\u00a0\u202f]?\d){6,14}|0\d(?:[ .\-\u00a0\u202f]?\d\d){4}"
+    r"|0\d{3}(?:[ .\-\u00a0\u202f]?\d\d){3}|\d{8,15})(?!\d)"
+)
+
+
+def _mask_phone(found: re.Match[str]) -> str:
+    return f"{found[0][:4]}•••••{found[0][-2:]}"
+
+
+def _seen(actor: Actor, message: dict[str, Any]) -> dict[str, Any]:
+    """A message as somebody may see it: without numbers, unless the person is known at their place, and without what
+    fetches something elsewhere. It is measured whole.
+    """
+    message["measure"] = segments.measure(message["text"])
+    person_id = message.pop("person_id")
     if not message.pop("known"):
-        message["phone"], message["text"] = mask(message["phone"]), mask(message["text"])
+        message["phone"], message["text"] = mask(message["phone"]), _PHONES.sub(_mask_phone, message["text"])
+    if actor.role != "admin" and person_id is not None and _PIN.search(message["text"]):
+        hidden = reservations.codes_elsewhere(person_id, actor.place_id)
+        message["text"] = _PIN.sub(lambda pin: "****" if pin[1] + pin[2] in hidden else pin[0], message["text"])
     return message
 
 
@@ -741,14 +816,14 @@ def erase(person_id: int) -> None:
     What waits is not sent, but for the last word; it and what is being sent are forgotten afterwards (`forget_sent`).
     Inside a transaction.
     """
-    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)
     db.run("UPDATE inbound_message SET sender = '', text = '', person_id = NULL WHERE person_id = ?", person_id)
     db.run(
         "UPDATE outbound_message SET state = 'cancelled', reason = 'erased' WHERE person_id = ? "
-        "AND state IN ('queued', 'unknown') AND kind <> 'last'",
+        f"AND state IN ('queued', 'unknown') AND NOT {LAST_WORD}",
         person_id,
     )
     db.run("UPDATE outbound_message SET to_forget = 1 WHERE person_id = ? AND recipient <> ''", person_id)
+    db.run("DELETE FROM conversation WHERE person_id = ?", person_id)  # after the texts: `claim` locks in that order
     forget_sent()
 
 
@@ -760,14 +835,24 @@ def forget_sent() -> int:
     return db.run(f"UPDATE outbound_message SET {FORGOTTEN} WHERE {sent}", people.nobody(), NEVER)
 
 
+def blank_codes() -> int:
+    """Drop the texts of codes to sign in that are worth nothing any more; how many. Inside a transaction."""
+    spent = sign_in.take_spent()
+    for notice_id in spent:
+        db.run("UPDATE outbound_message SET text = '' WHERE notice_id = ?", notice_id)
+    return len(spent)
+
+
 def forget_old(days: int, limit: int = 500) -> int:
-    """Drop number, text and person of messages older than `days`, and conversations nobody can go on with; how many went.
+    """Drop number, text and person of messages older than `days`, their receipts, and conversations nobody can go on with;
+    how many went.
 
     What stays names nobody: ids (so that repeats are known), states, costs, intents.
     """
     before = _now() - days * DAY
     with db.transaction():
-        done = db.run("DELETE FROM conversation WHERE updated_at < ?", _now() - DAY)
+        done = db.prune("conversation", "person_id", "updated_at < ?", _now() - DAY)
+        done += db.prune("delivery_receipt", "id", "received_at < ?", before)
         old = "SELECT id FROM inbound_message WHERE received_at < ? AND sender <> '' AND state <> 'received' LIMIT ?"
         forgotten = "sender = '', text = '', person_id = NULL"
         done += db.run(f"UPDATE inbound_message SET {forgotten} WHERE id IN ({old})", before, limit)

@@ -21,7 +21,8 @@ from sms.gateways.base import Accepted, Failed, Gateway, Outcome, Outgoing, Retr
 # What a notice is to its reader, where it is not simply news: the answer to something they did, or a question to them.
 KINDS = {
     **dict.fromkeys(("reserved", "kit_reserved", "entered", "entered_queue", "drawn"), messages.ANSWER),
-    **dict.fromkeys(("picked_up", "partly_picked_up", "sign_in"), messages.ANSWER),
+    **dict.fromkeys(("picked_up", "partly_picked_up"), messages.ANSWER),
+    "sign_in": messages.LAST,  # STOP is about news, and nobody else can let them in
     "offer": messages.OFFER,
 }
 RESERVED = ("reserved", "kit_reserved")
@@ -41,23 +42,27 @@ def tell_notices(limit: int = 50) -> int:
             try:
                 with db.transaction():
                     _tell(notice)
-            except Exception:  # one notice without words holds nobody up; it is logged and let go
+            except Exception as error:  # one notice without words holds nobody up; it is logged and let go
+                if db.passing(error):  # nothing wrong with the notice: the next round tells it
+                    raise
                 log.exception("notice %s could not be told", notice.id)
             notices.mark_told(notice.id)
     return len(batch)
 
 
 def _tell(notice: notices.Untold) -> None:
-    person = db.row("SELECT phone, opted_out_at FROM person WHERE id = ?", notice.person_id)
-    if person and person[0] and person[1] is None and person[0].startswith(settings.get().sms_allowed_prefixes):
+    phone, opted_out = people.reach(notice.person_id)
+    kind = KINDS.get(notice.kind, messages.NOTICE)
+    wanted = not opted_out or kind == messages.LAST
+    if phone and wanted and phone.startswith(settings.get().sms_allowed_prefixes):
         language = people.language(notice.person_id, settings.get().default_locale)
-        kind = KINDS.get(notice.kind, messages.NOTICE)
+        messages.queue(
+            notice.person_id, phone, _words(notice, language), kind, language,
+            notice_id=notice.id, gateway=messages.pinned(phone), good_until=notice.facts.get("expires_at"),
+        )  # fmt: skip
+        # After the text, as in `inbox`: two that lock one person's rows in opposite orders wait for each other.
         if kind == messages.OFFER:  # OUI and NON answer it: whatever was asked before is not what they mean
             messages.close_question(notice.person_id)
-        messages.queue(
-            notice.person_id, person[0], _words(notice, language), kind, language,
-            notice_id=notice.id, good_until=notice.facts.get("expires_at"),
-        )  # fmt: skip
 
 
 def _words(notice: notices.Untold, language: str) -> str:

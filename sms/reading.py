@@ -47,6 +47,9 @@ class Line:
     tokens: list[str] = field(default_factory=list)  # the same, cut for commands: r41271x3 -> r 41271 x 3
     asks: bool = False  # there is a question mark
     quoted: bool = False  # our own words pasted, or somebody's forwarded
+    cited: bool = False  # between quotation marks, all of it
+    joins: bool = False  # "1 et 2", "1, 2": two numbers side by side, not so many of one
+    minus: bool = False  # a number below nothing
     long: bool = False
     sign: str = ""  # "yes" or "no", by an emoji
     greets: bool = False
@@ -82,6 +85,9 @@ _QUOTED = re.compile(
     r"(?<![a-z0-9])(?:(?:[ramlswpbhx]|al) ?\d*|\d+|stop|start|menu|plus|rappel|efface|oui|non|yes|no|wi|si|sim) ?= ?[a-z]{2}|"
     r"^\s*(?:fwd?|tr|re|fw|rv|enc)\s*:"
 )
+_CITED = re.compile(r"""\s*["'«“„‘].*["'»”’]\W*""")
+_JOINS = re.compile(r"\d ?(?:[&;,](?!\d)|\b(?:et|and|y|e|ak|epi)\b) ?(?:l[ae] |r ?)?\d")
+_MINUS = re.compile(r"\s[-−]\d")
 _MORE_SIGN = re.compile(r"(?<!\S)\++(?=\s*(?:\d{1,2}(?!\d)|\W*$))")
 _STOREY = re.compile(r"(?<=[a-z])\+(?=\d)")  # R+1 is a house
 _TIME = re.compile(r"(?<![\d.,:])(\d{1,2}) ?[:h] ?([0-5]\d)(?![\d:])")
@@ -106,6 +112,9 @@ def read(text: str, context: str) -> Line:
     line.asks = any(c in flat for c in "?¿؟？")
     folded = _digits(fold(_NUMERO.sub(" numero ", flat)))
     line.quoted = bool(_QUOTED.search(folded))
+    line.cited = bool(_CITED.fullmatch(flat))
+    line.joins = bool(_JOINS.search(folded))
+    line.minus = bool(_MINUS.search(flat))
     line.said = _words(folded)
     said = " ".join(line.said)
     line.greets = bool(_GREETING.search(said) or _SMALL_TALK.fullmatch(said))
@@ -144,6 +153,17 @@ def _mend(word: str) -> str:
         return word
     word = re.sub(r"(?<=[a-z])0(?=[a-z])|^0(?=[a-z]{2})", "o", word)
     return re.sub(r"(?<=[a-z])1(?=[a-z])", "l", word)
+
+
+def as_written(text: str, words: str) -> str:
+    """Words of a text as its author spelt them: case and accents; as they are when they do not stand there in a row."""
+    written = text[:LONGEST].split()
+    for first in range(len(written)):
+        for last in range(len(written), first, -1):
+            found = " ".join(written[first:last])
+            if " ".join(_words(_digits(fold(found)))) == words:
+                return found.strip(" .,;:!?…")
+    return words
 
 
 _WISHES = lexicon.words("want wanna need like how have")

@@ -7,7 +7,6 @@ first; numbers, codes and days never are, until nothing else is left to cut.
 from __future__ import annotations
 
 import functools
-import re
 import string
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -19,16 +18,13 @@ from sms import segments
 LINES = 3  # of a list in one segment
 LONGEST_PLACE = 16  # characters of a place in a list
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
-_SHORTENED = ("title", "needs", "hours", "place", "words", "text", "service")  # in this order
+_SHORTENED = ("title", "needs", "address", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
 _LEAST: tuple[Mapping[str, int], ...] = (
-    {"title": 22, "needs": 22, "hours": 22, "place": 16, "words": 14, "text": 14, "service": 30},
+    {"title": 22, "needs": 22, "address": 22, "hours": 22, "place": 16, "words": 14, "text": 14, "service": 30},
     dict.fromkeys(_SHORTENED, 12),
     dict.fromkeys(_SHORTENED, 0),
 )
-_OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
-_OSM_DAY = re.compile(rf"\b({'|'.join(_OSM_DAYS)})\b")
-_OSM_TIME = re.compile(r"\b(\d\d?):(\d\d)\b")
 
 
 def render(key: str, language: str, room: int = segments.SEGMENT, /, **facts: object) -> str:
@@ -85,11 +81,7 @@ def quantity(amount: Decimal | int, unit: str, language: str) -> str:
 
 def hours(opening_hours: str, language: str) -> str:
     """OSM opening hours as people write them: `Mo-Sa 09:00-17:00; PH off` -> `lun-sam 9h-17h`. Unknown: a word for it."""
-    rules = [rule.strip() for rule in opening_hours.split(";")]
-    said = "; ".join(rule for rule in rules if rule and not rule.endswith(("off", "closed")))
-    said = _OSM_DAY.sub(lambda found: i18n.DAYS[language][_OSM_DAYS.index(found[1])], said)
-    said = _OSM_TIME.sub(lambda found: i18n.wall_time(int(found[1]), int(found[2]), language), said)
-    return said or _template("hours_unknown", language)
+    return i18n.hours(opening_hours, language) or _template("hours_unknown", language)
 
 
 def exists(key: str) -> bool:

@@ -6,6 +6,7 @@ where those of SMS tell what to text; its choices are numbered by the skin.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -28,6 +29,9 @@ ENDINGS = frozenset(
 _NO_EXTENSION = str.maketrans(
     {"^": "'", "{": "(", "}": ")", "\\": "/", "[": "(", "~": "-", "]": ")", "|": "/", "\f": " ", "€": "EUR"}
 )
+
+
+_HELP = re.compile(r" 0 = \w+$")  # by SMS; here 0 goes back
 
 
 class Shown(NamedTuple):
@@ -78,7 +82,7 @@ def as_ussd(screen: Screen, state: State, language: str, page: int = 0) -> UssdS
         return UssdShown(_body(screen, language, USSD_SCREEN), [], True, False)
     if more or (screen.rows and state.get("more")):
         numbered.append(f"98 {replies.render('ussd_more', language)}")
-    if screen.key != "menu":
+    if screen.key != "menu" or page:
         numbered.append(f"0 {replies.render('ussd_back', language)}")
     tail = "".join(f"\n{line}" for line in numbered)
     if not choices and replies.length(_body(screen, language, USSD_SCREEN) + tail) > USSD_SCREEN:
@@ -130,7 +134,7 @@ def _body(screen: Screen, language: str, room: int) -> str:
             for row in screen.rows
         ]
         return replies.render_list(key, screen.row_key, language, rows, room, **facts)
-    return replies.render(key, language, room, **facts)
+    return _HELP.sub("", replies.render(key, language, room, **facts))
 
 
 def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:

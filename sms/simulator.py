@@ -42,7 +42,7 @@ def _only_here() -> None:
 
 
 def _number() -> str:
-    """The number that this browser plays: of a block of 0696 that was never opened to the public (00 xx xx)."""
+    """The number that this browser plays: one of `messages.PLAYED`."""
     if "number" not in session:
         session["number"] = f"+59669600{secrets.randbelow(9000) + 1000}"
     return str(session["number"])

@@ -1,9 +1,9 @@
 """USSD: the second skin of the dialogue. A session is a path of inputs; each is taken once, whatever is sent again.
 
 Africa's Talking replays all inputs at every step and numbers none: the text that we kept is compared with the one that
-comes. The same is a repeat (the screen that was shown, no effect); one that goes on is a step; any other starts again at
-the menu. What a screen showed is kept, so a choice means the line that the person saw. The position in the path names the
-step: its effects happen once. A reservation also goes out by SMS: operators' screens vanish.
+comes. The same, or the beginning of it, is a repeat (the screen that was shown last, no effect); one that goes on is a step;
+any other starts again at the menu. What a screen showed is kept, so a choice means the line that the person saw. The
+position in the path names the step: its effects happen once. A reservation also goes out by SMS: operators' screens vanish.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _answer(gateway: str, step: UssdInput, phone: str) -> Answer:
         if not found:  # the session of another number
             return Answer(_simple("ussd_not_here", language), True)
         session = found[0]
-        if session["position"] >= 0 and (typed == session["typed"] or session["ends"]):
+        if session["position"] >= 0 and (session["ends"] or _is_repeat(session["typed"], typed)):
             return Answer(session["screen"], bool(session["ends"]))
         walk = _Walk(session, language)
         inputs = _inputs(session, typed)
@@ -105,6 +105,11 @@ def _last_word(gateway: str, session_id: str) -> str | None:
         session_id,
     )
     return found
+
+
+def _is_repeat(before: str, typed: str) -> bool:
+    """Whether a step was taken already: it comes again, maybe after later ones."""
+    return typed in ("", before) or before.startswith(f"{typed}*")
 
 
 def _inputs(session: dict[str, Any], typed: str) -> list[str | None]:
@@ -143,10 +148,14 @@ class _Walk:
         self.resumes: int | None = kept.get("resumes")
         self.position: int = session["position"]
         self.screen: str = session["screen"]
+        self.plain: str = kept.get("plain", self.screen)  # without what was said of a wrong choice
         self.ends = False
+        self.erased = False
 
     def take(self, raw: str | None, *, alone: bool) -> None:
         """One input; None is the dial, which `alone` may go on where another session was dropped."""
+        if self.erased:
+            return
         self.position += 1
         if raw is None:
             self._dial(alone)
@@ -178,12 +187,15 @@ class _Walk:
     def _resume(self, raw: str) -> None:
         dropped, self.resumes = self.resumes, None
         if raw.strip() != "1":
-            self._go(HOME)
+            menu = raw.strip() in ("", "2")
+            self.talk = {}
+            self._go(HOME) if menu else self._input(raw.strip())
             return
         state, self.screen = db.row("SELECT state, screen FROM ussd_session WHERE id = ?", dropped) or ("{}", "")
         kept = json.loads(state)
         self.talk, self.at, self.back = kept["talk"], kept["at"], kept["back"]
         self.page, self.pages, self.resumes = kept["page"], kept["pages"], None
+        self.plain = kept.get("plain", self.screen)
 
     def _input(self, raw: str) -> None:
         ask = self.talk.get("ask")
@@ -196,12 +208,27 @@ class _Walk:
             self._go(Command(*self.at), page=self.page + 1)
         elif ask and ask[2] == "quantity":
             number = read_number(raw)
-            if number is None:
+            if number is None or number <= 0:
                 self._show(Said(Screen("refusal_quantity_not_positive"), self.talk))
             else:
                 self._go(Command(ask[0], {**ask[1], "quantity": float(number)}))
+        elif self._wrong(raw, ask):
+            self._say_wrong(raw)
         else:
             self._go(self._meant(raw, ask))
+
+    def _wrong(self, raw: str, ask: list[Any] | None) -> bool:
+        """A number that no line of this screen has."""
+        short = raw.isascii() and raw.isdigit() and len(raw) <= 2 and not ask
+        goes_on = raw == "98" and self.talk.get("more")
+        return bool(short and self.talk.get("choices") and int(raw) > len(self.talk["choices"]) and not goes_on)
+
+    def _say_wrong(self, raw: str) -> None:
+        """The same screen again, which still works, and above it that there is no such choice."""
+        said = replies.render("ussd_wrong", self.language, words=raw)
+        over = replies.length(f"{said}\n{self.plain}") > screens.USSD_SCREEN
+        rest = self.plain.partition("\n")[2] if over else self.plain  # its heading goes, when there is no room for both
+        self.screen = f"{said}\n{rest}"
 
     def _meant(self, raw: str, ask: list[Any] | None) -> Command:
         choices = self.talk.get("choices", [])
@@ -224,6 +251,7 @@ class _Walk:
         turn = dialogue.Turn(self.session["person_id"], self._origin(), "ussd")
         with i18n.use(self.language):
             said = dialogue.converse(turn, self.talk, command)
+        self.erased = self.erased or said.screen.key == "erased"
         self.language = people.language(self.session["person_id"], self.language)
         self._show(said, page)
 
@@ -234,13 +262,16 @@ class _Walk:
         shown = screens.as_ussd(said.screen, said.state or {}, self.language, page)
         self.talk = {**(said.state or {}), "choices": shown.choices}
         self.page, self.pages = page, shown.more
-        self.screen, self.ends = shown.text, shown.ends
+        self.screen, self.plain, self.ends = shown.text, shown.text, shown.ends
 
     def keep(self, typed: str) -> None:
-        """Write where the session is now."""
+        """Write where the session is now; of somebody who was just erased, the last screen alone."""
+        if self.erased:
+            db.run("UPDATE ussd_session SET screen = ? WHERE id = ?", self.screen, self.session["id"])
+            return
         state = {
             "talk": self.talk, "at": self.at, "back": self.back, "page": self.page, "pages": self.pages,
-            "resumes": self.resumes,
+            "resumes": self.resumes, "plain": self.plain,
         }  # fmt: skip
         db.run(
             "UPDATE ussd_session SET typed = ?, position = ?, state = ?, screen = ?, ends = ? WHERE id = ?",
@@ -263,8 +294,8 @@ def _simple(key: str, language: str) -> str:
 
 
 def forget(before_ms: int) -> int:
-    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970); how many."""
-    return db.run("DELETE FROM ussd_session WHERE updated_at < ?", before_ms)
+    """Delete the sessions that nobody touched since `before_ms` (milliseconds since 1970), a batch at most; how many."""
+    return db.prune("ussd_session", "id", "updated_at < ?", before_ms)
 
 
 def export(person_id: int) -> list[dict[str, Any]]:

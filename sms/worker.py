@@ -8,12 +8,28 @@ import itertools
 import logging
 import threading
 import time
+from collections.abc import Callable
 
-from circular import alerts, catalog, clock, db, draws, idempotency, limits, personal, reservations, settings, waitlist
+from circular import (
+    alerts,
+    catalog,
+    clock,
+    db,
+    draws,
+    idempotency,
+    limits,
+    personal,
+    reservations,
+    settings,
+    sign_in,
+    waitlist,
+)
 from sms import gateways, inbox, messages, outbox, ussd, ways
 
 IDLE = 0.5  # seconds between looks at the rows when nobody woke us: other processes cannot wake us
 CHORES = 20.0  # seconds between looks for lapsed holds and for workers that died
+JUMP = 300.0  # seconds by which the clock on the wall may leave the steady one between two rounds
+SETTLING = 600.0  # seconds after such a jump in which nothing lapses nor is forgotten: a slip is put right by then
 COLLECT = 1.0  # seconds between looks at gateways that do not knock
 FORGETTING = 3600.0  # seconds between looks for what was kept for its time
 REPEATS_KEPT = 48 * 3_600_000  # milliseconds that the first answer to an Idempotency-Key is kept
@@ -32,6 +48,8 @@ class Worker:
         self._forgetting_at = 0.0
         self._name_checked_at = 0.0
         self._collected_at = 0.0
+        self._ahead = time.time() - time.monotonic()
+        self._settled_at = 0.0
         self._out_of_reach: set[str] = set()
         self._gateways = [gateways.build(settings.get(), name) for name in ways.order()]
         first, *others = self._gateways
@@ -73,7 +91,9 @@ class Worker:
 
     def step(self) -> int:
         """One round; how much there was to do."""
-        done = self._collect() + inbox.handle_pending() + outbox.tell_notices() + self.sender.tick()
+        done = inbox.handle_pending() + outbox.tell_notices() + self.sender.tick() + self._collect()
+        if self._clock_has_jumped():
+            return done
         if time.monotonic() >= self._chores_at:
             self._chores_at = time.monotonic() + CHORES
             done += chores(self._lock.name)
@@ -82,6 +102,17 @@ class Worker:
             self._forgetting_at = 0.0 if forgotten else time.monotonic() + FORGETTING  # in batches, work in between
             done += forgotten
         return done
+
+    def _clock_has_jumped(self) -> bool:
+        """True for a while after the clock on the wall was set by more than JUMP: what lapses by a wrong clock is lost for
+        good, what lapses some minutes late is not.
+        """
+        ahead = time.time() - time.monotonic()
+        jump, self._ahead = ahead - self._ahead, ahead
+        if abs(jump) > JUMP:
+            log.error("the clock jumped by %.0f seconds: nothing lapses for %.0f seconds", jump, SETTLING)
+            self._settled_at = time.monotonic() + SETTLING
+        return time.monotonic() < self._settled_at
 
     def _collect(self) -> int:
         """Fetch what waits at gateways that do not knock; how much it was."""
@@ -92,9 +123,15 @@ class Worker:
         for gateway in self._gateways:
             try:
                 done += gateway.collect(messages.GatewayInbox(gateway.name))
-            except OSError as error:  # what waits there is fetched when it is back; said once
+            except Exception as error:  # what waits there is fetched when it is back; said once
+                if db.passing(error):
+                    raise
                 if gateway.name not in self._out_of_reach:
-                    log.error("%s: nothing can be fetched: %s", gateway.name, type(error).__name__)
+                    foreseen = isinstance(error, OSError)
+                    what = type(error).__name__
+                    log.error(
+                        "%s: nothing can be fetched: %s", gateway.name, what, exc_info=None if foreseen else error
+                    )
                 self._out_of_reach.add(gateway.name)
             else:
                 self._out_of_reach.discard(gateway.name)
@@ -107,19 +144,48 @@ class Worker:
 
 
 def chores(own_name: str) -> int:
-    """What no request waits for: lapsed holds and offers, draws, reminders, alerts, words to index, texts of the dead."""
-    done = reservations.expire() + reservations.remind() + draws.sweep() + waitlist.sweep() + alerts.sweep()
-    done += catalog.reindex_some()
+    """What no request waits for: texts of the dead, holds and offers that lapsed, draws, reminders, alerts, words to index.
+
+    One that breaks off is logged, and keeps none of the others from being done.
+    """
+
+    def give_back() -> int:
+        return _give_back(own_name)
+
+    done = 0
+    each: tuple[Callable[[], int], ...] = (
+        give_back, reservations.expire, reservations.remind, draws.sweep, waitlist.sweep, alerts.sweep,
+        catalog.reindex_some, _tidy,
+    )  # fmt: skip
+    for chore in each:
+        try:
+            db.connect()
+            done += chore()
+        except Exception as error:  # the next round does it
+            log.exception("%s broke off", chore.__qualname__)
+            db.drop_broken_connection(error)
+    db.connect()
+    return done
+
+
+def _give_back(own_name: str) -> int:
+    done = 0
     for name in messages.claimants() - {own_name}:
         other = db.ProcessLock(name)
         if other.acquire():
             done += messages.give_back(name)
             other.release()
+    return done
+
+
+def _tidy() -> int:
     with db.transaction():
         limits.forget()
         idempotency.forget(REPEATS_KEPT)
         messages.forget_sent()
-    return done
+        messages.blank_codes()
+        sign_in.forget()
+    return 0
 
 
 def forget_old() -> int:

@@ -70,12 +70,16 @@ def killed_before(point: int, act: Callable[[], object]) -> bool:
 HALVES = {
     "a hold without its line in the log": "SELECT 1 FROM reservation r WHERE (SELECT COUNT(*) FROM reservation_event e "
     "WHERE e.reservation_id = r.id AND e.verb = 'reserve') <> 1",
-    "an end without its line in the log": "SELECT 1 FROM reservation r WHERE r.ended_at IS NOT NULL AND "
-    "(SELECT COUNT(*) FROM reservation_event e WHERE e.reservation_id = r.id AND e.verb IN "
+    "an end without its line in the log": "SELECT 1 FROM reservation r WHERE r.ended_at IS NOT NULL "
+    "AND r.starts_at IS NULL AND (SELECT COUNT(*) FROM reservation_event e WHERE e.reservation_id = r.id AND e.verb IN "
     "('cancel', 'pick_up', 'expire', 'withdraw', 'no_show')) <> 1",
     "an end that is none": "SELECT 1 FROM reservation WHERE (ended_at IS NULL) <> (state IN ('held', 'prepared'))",
     "more promised than there is": "SELECT 1 FROM listing l WHERE l.quantity < COALESCE((SELECT SUM(r.quantity) "
-    "FROM reservation r WHERE r.listing_id = l.id AND r.state IN ('held', 'prepared')), 0)",
+    "FROM reservation r WHERE r.listing_id = l.id AND r.starts_at IS NULL AND r.state IN ('held', 'prepared')), 0)",
+    "one hour of one thing for two": "SELECT 1 FROM reservation a JOIN reservation b ON b.listing_id = a.listing_id "
+    "AND b.id > a.id AND b.starts_at < a.ends_at AND a.starts_at < b.ends_at JOIN listing l ON l.id = a.listing_id "
+    "WHERE l.quantity = 1000 AND a.state IN ('held', 'prepared', 'picked_up') "
+    "AND b.state IN ('held', 'prepared', 'picked_up')",
     "two offers of one thing": "SELECT 1 FROM waiting WHERE state = 'offered' GROUP BY listing_id HAVING COUNT(*) > 1",
     "an offer of which nobody was told": "SELECT 1 FROM waiting w WHERE w.state = 'offered' AND NOT EXISTS "
     "(SELECT 1 FROM notice n WHERE n.person_id = w.person_id AND n.kind = 'offer')",

@@ -10,7 +10,7 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import alerts, catalog, db, notices, reservations
+from circular import alerts, catalog, db, notices, reservations, search
 from tests.test_reservations import refused
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
@@ -185,6 +185,20 @@ def test_stopping(town: Town) -> None:
     assert [one["words"] for one in alerts.mine(person_id)] == ["planche", "porte"]
     assert alerts.stop(person_id) == 2
     assert alerts.mine(person_id) == []
+
+
+def test_a_word_that_means_something_later(town: Town) -> None:
+    """A new synonym counts for the alerts of before, which the word that they were asked by still stops."""
+    person_id = town.person().person_id or 0
+    alerts.add(person_id, {"q": "fèblan"}, "test:1")
+    search.add_synonym(town.staff, {"word": "fèblan", "means": "tole"})
+    town.listing(title="Tole ondulée", category="metal-tole")
+
+    alerts.sweep()
+
+    assert [notice.kind for notice in notices.untold(10)] == ["alert_hit"]
+    search.remove_synonym(town.staff, "feblan")
+    assert alerts.stop(person_id, words="Fèblan") == 1
 
 
 def test_told_once_a_day_even_if_stopped_and_asked_again(town: Town) -> None:

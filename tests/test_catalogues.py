@@ -13,6 +13,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 from circular import catalog, errors, http, i18n, places, projects, reservations
+from sms import commands, messages
 
 ROOT = pathlib.Path(i18n.__file__).parent
 Key = tuple[str | None, str]  # context, message id
@@ -28,6 +29,8 @@ CODES = {
     "difficulty": projects.DIFFICULTIES,
     "site": places.SITE_KINDS,
     "state": reservations.STATES,
+    "message_state": messages.STATES,
+    "intent": commands.INTENTS,
 }
 
 

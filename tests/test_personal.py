@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from circular import (
     alerts,
     callbacks,
+    clock,
     db,
     exports,
     gifts,
@@ -28,6 +29,7 @@ from circular import (
 )
 from circular.people import Actor
 from sms import messages, worker
+from sms.gateways.base import Receipt
 from tests.api.test_listings import problem
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
@@ -141,7 +143,7 @@ def test_who_waits_behind_somebody_erased(town: Town) -> None:
     personal.erase(town.person(JOSEPH))
 
     mirtha = town.person(MIRTHA).person_id
-    assert mirtha is not None and waitlist.offer_of(mirtha)
+    assert mirtha is not None and waitlist.offers_of(mirtha)
     assert [(notice.person_id, notice.kind) for notice in notices.untold(9)] == [(mirtha, "offer")]
 
 
@@ -289,6 +291,37 @@ def test_what_else_has_its_time(town: Town) -> None:
 
     assert db.rows("SELECT words FROM callback") == [("lion",)]
     assert db.value("SELECT COUNT(*) FROM gift") == db.value("SELECT COUNT(*) FROM notice") == 0
+
+
+def test_receipts_and_sessions_have_their_time(town: Town, client: FlaskClient) -> None:
+    """What a provider said of a text goes with the texts, and a session some time after its end; lasting tokens stay."""
+    town.token("staff", "la-sphere", FABIOLA)
+    with time_machine.travel("2025-11-03T15:00:00Z"):
+        messages.store_receipt("africastalking", Receipt("x", "delivered", "Success", ""))
+        with db.transaction():
+            people.issue_session(town.person().person_id or 0, clock.later(60))
+    with time_machine.travel("2025-11-04T15:00:00Z"):
+        worker.forget_old()
+        assert db.value("SELECT COUNT(*) FROM delivery_receipt") == 1
+        assert db.value("SELECT COUNT(*) FROM token") == 2
+
+    with time_machine.travel("2026-11-04T15:00:00Z"):
+        worker.forget_old()
+
+    assert db.value("SELECT COUNT(*) FROM delivery_receipt") == 0
+    assert db.rows("SELECT expires_at FROM token") == [(None,)]
+
+
+def test_much_is_forgotten_in_batches(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody waits for long."""
+    monkeypatch.setattr(db, "PRUNED", 2)
+    with time_machine.travel("2025-11-03T15:00:00Z"), db.transaction():
+        for _ in range(3):
+            notices.tell(town.person().person_id or 0, "expired", title="x", code="1")
+        for notice in notices.untold(9):
+            notices.mark_told(notice.id)
+    with time_machine.travel("2026-11-04T15:00:00Z"):
+        assert [personal.forget_old() for _ in range(3)] == [2, 1, 0]
 
 
 # --- the canary -------------------------------------------------------------------------------------------------------

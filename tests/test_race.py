@@ -134,14 +134,21 @@ def test_race_of_one_person_for_their_limit(town: Town, database_url: str) -> No
     assert sorted(outcomes) == ["too_many_reservations"] * 5 + ["won"] * 3
 
 
-def test_race_by_api_and_sms_over_processes(town: Town, engine: str, tmp_path: pathlib.Path, request: Any) -> None:
+@pytest.mark.parametrize("slotted", [False, True], ids=["unit", "slot"])
+def test_race_by_api_and_sms_over_processes(
+    slotted: bool, town: Town, engine: str, tmp_path: pathlib.Path, request: Any
+) -> None:
     """A few rounds of `python -m bench.race`: 64 clients of 4 whole servers on the last unit, one wins, nobody meets an
     error.
     """
     db.close()
-    url = f"sqlite:///{tmp_path}/race.db" if engine == "sqlite" else request.getfixturevalue("postgres").create("race")
+    url = (
+        f"sqlite:///{tmp_path}/race.db"
+        if engine == "sqlite"
+        else request.getfixturevalue("postgres").create(f"race_{slotted}")
+    )
 
-    found = race.run(url, 4)
+    found = race.run(url, 4, slotted=slotted)
 
     assert [one.wrong for one in found] == [[]] * 4
     assert sum(one.by_api + one.by_sms for one in found) == 4

@@ -44,6 +44,14 @@ def test_people_find_what_they_mean(demo: Town) -> None:
     assert scored.silent == 1
 
 
+def test_numbers_alone(town: Town) -> None:
+    """Decimals too are words of a title, cut as the index cuts them."""
+    town.listing(title="Raccord 1 1/2 0,5 bar")
+
+    assert titles("1 0.5") == titles("1 0,5") == ["Raccord 1 1/2 0,5 bar"]
+    assert titles("7 8.25") == []
+
+
 def test_both_engines_answer_alike(tmp_path: pathlib.Path, postgres: Server) -> None:
     """Every query of the table, listing by listing."""
     urls = (f"sqlite:///{tmp_path}/alike.db", postgres.create("alike"))

@@ -86,7 +86,7 @@ def test_it_is_handed_over_at_the_site(town: Town, client: FlaskClient) -> None:
 
     assert said is not None and hours is not None
     assert "Ancien gymnase, du lun 14/12 au mer 23/12 12h, pas avant" in said
-    assert hours.startswith("Ancien gymnase: lun-ven 7h-12h.")
+    assert hours.startswith("Ancien gymnase, Rue du Stade: lun-ven 7h-12h.")
     assert "Rue du Stade" in page and "lun-ven 7h-12h" in page and 'href="/s/gymnase"' in page
 
 

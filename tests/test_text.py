@@ -1,6 +1,7 @@
 """What people type: accents, apostrophes, plurals, and characters that no phone shows."""
 
 import re
+import sqlite3
 import sys
 import unicodedata
 
@@ -25,6 +26,15 @@ from circular.text import analyse, clean, fold, shorten
 def test_fold_drops_case_and_accents(text: str, folded: str) -> None:
     """A word folds to what somebody types on a phone without accents."""
     assert fold(text) == folded
+
+
+def test_the_index_cuts_no_word_in_two() -> None:
+    """Whatever letter stands in a word, SQLite's index takes the word as one: else a query would be a phrase, and fail."""
+    index = sqlite3.connect(":memory:")
+    index.execute("CREATE VIRTUAL TABLE t USING fts5(a, detail='column', tokenize='unicode61 remove_diacritics 0')")
+    for block in range(0, sys.maxunicode + 1, 256):
+        words = analyse(" ".join(f"a{chr(code)}b" for code in range(block, block + 256)))
+        index.execute("SELECT 1 FROM t WHERE t MATCH ?", (" OR ".join(f'"{word}"' for word in words or ["a"]),))
 
 
 def test_fold_twice_changes_nothing_for_any_character() -> None:

@@ -99,6 +99,28 @@ def test_an_offer_that_nobody_takes(town: Town) -> None:
         assert states() == ["lapsed", "taken"]
 
 
+def test_a_listing_that_breaks_the_sweep(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with one listing, the others' queues move on."""
+    odd, good = (town.listing(quantity=1)["code"] for _ in range(2))
+    settle = waitlist._settle
+
+    def broken(code: str) -> None:
+        if code == odd:
+            raise ValueError("odd row")
+        settle(code)
+
+    with time_machine.travel(MONDAY, tick=False) as traveller:
+        for code in (odd, good):
+            held = town.reserve(town.person(), code)
+            wait(town.person(JOSEPH), code)
+            reservations.cancel(town.person(), held["reference"])
+        traveller.shift(timedelta(hours=2))
+        monkeypatch.setattr(waitlist, "_settle", broken)
+        waitlist.sweep()
+
+    assert states() == ["offered", "lapsed"]
+
+
 def test_an_offer_that_is_passed(town: Town) -> None:
     """NON leaves it to the next one; with nobody left it is everybody's."""
     code = town.listing(quantity=1)["code"]

@@ -104,6 +104,25 @@ def test_what_is_counted_as_not_found(town: Town, client: FlaskClient) -> None:
     assert [(one["words"], one["count"]) for one in unfound.top(town.staff, {})] == [("girafe", 3), ("tole rouge", 1)]
 
 
+def test_the_most_wanted_first(town: Town) -> None:
+    """However many of them are synonyms by now, as many are listed as there are; doors and languages are told."""
+    with db.transaction():
+        for n in range(unfound.LOOKED_AT + 5):
+            for _ in range(2):
+                unfound.note(f"mot{chr(97 + n // 26)}{chr(97 + n % 26)}k", "web")
+        unfound.note("girafe", "web")
+        unfound.note("girafe", "api")
+        unfound.note("lion", "sms")
+        db.run(
+            "INSERT INTO synonym (word, means, created_at) SELECT words, 'tole', 0 FROM unfound WHERE words LIKE ?",
+            "mot%",
+        )
+
+    found = [(one["words"], one["count"], one["doors"]) for one in unfound.top(town.staff, {})]
+    assert found == [("girafe", 2, ["api", "web"]), ("lion", 1, ["sms"])]
+    assert [one["words"] for one in unfound.top(town.staff, {"limit": 1})] == ["girafe"]
+
+
 def test_junk_does_not_fill_the_table(town: Town) -> None:
     """So many different words a day and door, of so many letters; what comes after is counted together."""
     with db.transaction():

@@ -18,6 +18,7 @@ from flask_smorest import Blueprint as SmorestBlueprint
 from circular.api import (
     alerts,
     auth,
+    calendars,
     draws,
     listings,
     people,
@@ -72,7 +73,7 @@ def init_app(app: Flask, *others: SmorestBlueprint) -> None:
     api = _Api(app)
     api.spec.components.security_scheme("bearer", {"type": "http", "scheme": "bearer"})
     for blueprint in (
-        listings.blueprint, slots.blueprint, slots.trainings,
+        listings.blueprint, calendars.blueprint, slots.blueprint, slots.trainings,
         reservations.blueprint, waitlist.blueprint, draws.blueprint, alerts.blueprint, projects.blueprint,
         places.blueprint, places.sites, places.lists, people.calls, people.offers, people.me, words.synonyms,
         words.missing, *others,

@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, places
+from circular import catalog, places, reservations
 from circular import sites as sites_
 from circular.api import auth, schemas, writing
 
@@ -48,6 +48,46 @@ class Place(MethodView):
         who, revision = auth.actor(), auth.revision()
         facts = auth.write(who, lambda: catalog.revise_place(who, code, body, revision))
         return writing.respond(writing.place(facts), revision=facts["revision"])
+
+
+@blueprint.route("/<code>/closures")
+class Closures(MethodView):
+    """Days on which a place is closed."""
+
+    @blueprint.response(200, schemas.page_of(schemas.ClosureOut))
+    def get(self, code: str) -> ResponseReturnValue:
+        """The closures that are not over."""
+        return writing.page([_closure(found) for found in places.closures(code)], None)
+
+    @blueprint.arguments(schemas.ClosureIn())
+    @blueprint.response(201, schemas.ClosureOut)
+    def post(self, body: dict[str, Any], code: str) -> ResponseReturnValue:
+        """Close a place for some days (its staff): what would lapse then is held longer, and its people are told."""
+        who = auth.actor()
+        days = {"from": body["first"], "to": body["last"], "reason": body.get("reason", "")}
+        made = auth.once(who, days, lambda: _closure(reservations.close_place(who, code, days)))
+        return writing.respond(made, 201)
+
+
+def _closure(found: dict[str, Any]) -> dict[str, Any]:
+    return {"id": found["reference"], "from": found["first_day"], "to": found["last_day"], "reason": found["reason"]}
+
+
+@blueprint.route("/<code>/closures/<reference>")
+class Closure(MethodView):
+    """One closure."""
+
+    @blueprint.response(204)
+    def delete(self, code: str, reference: str) -> ResponseReturnValue:
+        """Open again (its staff)."""
+        who = auth.actor()
+
+        def act() -> dict[str, Any]:
+            places.reopen(who, code, reference)
+            return {}
+
+        auth.write(who, act)
+        return "", 204
 
 
 @sites.route("")

@@ -57,18 +57,28 @@ class Reservation(MethodView):
     def get(self, reference: str) -> ResponseReturnValue:
         """Read a reservation of one's own or of one's place."""
         who = auth.actor()
-        return writing.respond(writing.reservation(reservations.get(who, reference), who))
+        written = writing.reservation(reservations.get(who, reference), who)
+        events = [
+            {"at": writing.at(one["at"]), "verb": one["verb"], "role": one["role"], "door": one["door"],
+             "reason": one["facts"].get("reason")}
+            for one in reservations.log_of(who, reference)
+        ]  # fmt: skip
+        return writing.respond({**written, "events": events} if events else written)
 
 
 @blueprint.route("/<reference>/cancel")
 class Cancel(MethodView):
     """Giving up."""
 
+    @blueprint.arguments(schemas.WhyIn())
     @blueprint.response(200, schemas.ReservationOut)
-    def post(self, reference: str) -> ResponseReturnValue:
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
         """Cancel; twice changes nothing."""
         who = auth.actor()
-        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference), who)))
+        why = body.get("reason", "")
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.cancel(who, reference, why), who))
+        )
 
 
 @blueprint.route("/<reference>/move")
@@ -128,3 +138,64 @@ class PickUp(MethodView):
         who = auth.actor()
         handed = reservations.pick_up(who, reference, body["pickup_code"], body["quantity"])
         return writing.respond(writing.reservation(handed, who))
+
+
+@blueprint.route("/<reference>/prepare")
+class Prepare(MethodView):
+    """Lying ready."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Note that it lies ready (staff): it does not lapse any more, and its person is told."""
+        who = auth.actor()
+        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.prepare(who, reference), who)))
+
+
+@blueprint.route("/<reference>/approve")
+class Approve(MethodView):
+    """Agreeing."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """Agree to what somebody asked for who missed several (staff)."""
+        who = auth.actor()
+        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.approve(who, reference), who)))
+
+
+@blueprint.route("/<reference>/no-show")
+class NoShow(MethodView):
+    """Nobody came."""
+
+    @blueprint.arguments(schemas.WhyIn())
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """Note that nobody came (staff): it is free again, and its person is told."""
+        who, why = auth.actor(), body.get("reason", "")
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.no_show(who, reference, why), who))
+        )
+
+
+@blueprint.route("/<reference>/appeal")
+class Appeal(MethodView):
+    """Saying why."""
+
+    @blueprint.arguments(schemas.WhyIn())
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, body: dict[str, Any], reference: str) -> ResponseReturnValue:
+        """Say why one did not come."""
+        who, why = auth.actor(), body.get("reason", "")
+        return writing.respond(
+            auth.write(who, lambda: writing.reservation(reservations.appeal(who, reference, why), who))
+        )
+
+
+@blueprint.route("/<reference>/forgive")
+class Forgive(MethodView):
+    """Not counting it."""
+
+    @blueprint.response(200, schemas.ReservationOut)
+    def post(self, reference: str) -> ResponseReturnValue:
+        """A no-show counts no more (staff)."""
+        who = auth.actor()
+        return writing.respond(auth.write(who, lambda: writing.reservation(reservations.forgive(who, reference), who)))

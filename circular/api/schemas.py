@@ -149,6 +149,54 @@ class ReservationIn(Strict):
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
 
 
+class CalendarIn(Strict):
+    """Whose calendar; one's own when neither is given."""
+
+    listing = fields.String()
+    place = fields.String()
+
+
+class CalendarOut(Schema):
+    """A feed; whoever has its address reads it."""
+
+    id = fields.String()
+    kind = fields.String(metadata={"enum": ["listing", "place", "person"]})
+    url = fields.String(metadata={"format": "uri"})
+
+
+class WhyIn(Strict):
+    """Why, in a few words."""
+
+    reason = fields.String(metadata={"maxLength": reservations.REASON_LIMIT})
+
+
+class ClosureIn(Strict):
+    """Days on which a place is closed, both included."""
+
+    first = fields.String(data_key="from", required=True, metadata={"format": "date"})
+    last = fields.String(data_key="to", required=True, metadata={"format": "date"})
+    reason = fields.String()
+
+
+class ClosureOut(Schema):
+    """A closure."""
+
+    id = fields.String()
+    first = fields.String(data_key="from", metadata={"format": "date"})
+    last = fields.String(data_key="to", metadata={"format": "date"})
+    reason = fields.String()
+
+
+class EventOut(Schema):
+    """Something that was done to a reservation."""
+
+    at = fields.String(metadata={"format": "date-time"})
+    verb = fields.String()
+    role = fields.String()
+    door = fields.String()
+    reason = fields.String(allow_none=True)
+
+
 class SlotIn(Strict):
     """A time, its end exclusive."""
 
@@ -251,6 +299,9 @@ class ReservationOut(Schema):
     expires_at = _text(format="date-time")
     ended_at = fields.String(allow_none=True, metadata={"format": "date-time"})
     slot = fields.Nested(SlotIn, allow_none=True, metadata={"description": "What is booked for a time"})
+    needs_approval = fields.Boolean(metadata={"description": "Its person missed several: the place agrees first"})
+    forgiven = fields.Boolean(metadata={"description": "A no-show that does not count any more"})
+    events = fields.List(fields.Nested(EventOut), metadata={"description": "Its log, for the staff of the place"})
 
 
 class PlanIn(Strict):

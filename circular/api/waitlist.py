@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -26,9 +27,8 @@ class Waitlist(MethodView):
         """List places in queues, newest first."""
         who = auth.actor()
         chosen = waitlist.filter_of(wanted)
-        found = waitlist.find(who, chosen)
-        more = found[-1]["id"] if len(found) == chosen.limit else None
-        return writing.page([writing.waiting(facts, who) for facts in found], more)
+        found = waitlist.find(who, replace(chosen, limit=chosen.limit + 1))
+        return writing.keyset(found, chosen.limit, lambda facts: writing.waiting(facts, who))
 
     @blueprint.arguments(schemas.WaitingIn())
     @blueprint.response(201, schemas.WaitingOut)

@@ -133,6 +133,8 @@ def reservation(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "expires_at": at(facts["expires_at"]),
         "ended_at": at(facts["ended_at"]),
         "slot": None if facts["starts_at"] is None else slot(facts),
+        "needs_approval": facts["approval"] == "asked",
+        "forgiven": facts["forgiven_at"] is not None,
     }
     if who.works_at(facts["place_id"]):
         written["phone"] = facts["phone"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import urlencode
+
 from flask import Blueprint, Response, redirect, request
 
 from circular import callbacks, gifts, people, places, settings, sign_in, unfound
@@ -9,6 +12,7 @@ from circular.errors import Refusal
 from circular.http import DESK_COOKIE, headers_of, refuse_foreign_form, sentence, signed_in, status_of
 from circular.rendering import page
 
+LISTED = 20  # callers, and gifts, of one page
 blueprint = Blueprint("desk", __name__, template_folder="templates")
 
 
@@ -16,13 +20,30 @@ blueprint = Blueprint("desk", __name__, template_folder="templates")
 def desk() -> Response:
     """What waits for the staff of a place."""
     who = signed_in()
+    calls = callbacks.open_for(who, _after("calls"), LISTED + 1)
+    offered = gifts.find(who, "draft", _after("gifts"), LISTED + 1)
     return page(
         "desk.html",
         place=places.by_id(who.place_id),
-        callbacks=callbacks.open_for(who),
-        gifts=gifts.find(who, "draft"),
+        callbacks=calls[:LISTED],
+        more_calls=_more("calls", calls),
+        gifts=offered[:LISTED],
+        more_gifts=_more("gifts", offered),
         unfound=unfound.top(who, {}),
     )
+
+
+def _after(name: str) -> int:
+    """Where a list goes on, by its parameter in the address; from the start for anything odd."""
+    typed = request.args.get(name, "")
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 18 else 0
+
+
+def _more(name: str, found: list[dict[str, Any]]) -> str:
+    """The address of a list's next page, the other list where it is; nothing for the last one."""
+    if len(found) <= LISTED:
+        return ""
+    return f"/desk?{urlencode({**request.args.to_dict(), name: found[LISTED - 1]['id']})}#{name}"
 
 
 @blueprint.post("/desk/callbacks/<reference>")

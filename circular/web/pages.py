@@ -11,7 +11,21 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request, send_from_directory, url_for
 
-from circular import catalog, clock, db, draws, facets, kits, places, projects, reservations, settings, slots, unfound
+from circular import (
+    calendars,
+    catalog,
+    clock,
+    db,
+    draws,
+    facets,
+    kits,
+    places,
+    projects,
+    reservations,
+    settings,
+    slots,
+    unfound,
+)
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
 from circular.rendering import page
@@ -74,6 +88,15 @@ def home() -> Response:
         facets=narrowing.offered(asked, counted, named),
         narrowed=narrowing.chosen(asked, named, town),
     )
+
+
+@blueprint.get("/cal/<secret>.ics")
+def calendar(secret: str) -> Response:
+    """A calendar feed. Its address is the secret: it is never logged whole (logs.py) nor told to another site."""
+    return Response(
+        calendars.read(secret), content_type="text/calendar; charset=utf-8",
+        headers={"Cache-Control": "private, max-age=300", "Referrer-Policy": "no-referrer"},
+    )  # fmt: skip
 
 
 # --- listings ---------------------------------------------------------------------------------------------------------

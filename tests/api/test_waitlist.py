@@ -86,6 +86,7 @@ def test_whose_list(town: Town, client: FlaskClient) -> None:
     assert ids("?state=offered", staff) == []
     page = client.get(f"{URL}?limit=1", headers=staff).json
     assert [one["rank"] for one in client.get(page["next"], headers=staff).json["items"]] == [1]
+    assert client.get(f"{URL}?limit=2", headers=staff).json["next"] is None  # there are two
     problem(client.get(f"{URL}?state=girafe", headers=staff), 422, "invalid")
 
 

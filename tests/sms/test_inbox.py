@@ -145,7 +145,8 @@ def test_a_message_that_breaks_again_and_again(
     st.text(max_size=40),
     st.text(alphabet="RrAaMmSsLlHhXx0123456789 .,?*'\"()²①٣\0\ud800\u202e", max_size=20),
     st.sampled_from(
-        ["x" * 10_000, "\0", "R 1²", "R １２３４５", "NEAR(", "a AND", "-bois", "bois*", "💥" * 300, "R " + "9" * 400]
+        ["x" * 10_000, "\0", "R 1²", "R １２３４５", "NEAR(", "a AND", "-bois", "bois*", "💥" * 300, "R " + "9" * 400,
+         "1 0,5", "a\u19b0b"]
     ),
 ))  # fmt: skip
 def test_whatever_arrives(words: str, client_with_stock: FlaskClient) -> None:
@@ -155,7 +156,7 @@ def test_whatever_arrives(words: str, client_with_stock: FlaskClient) -> None:
         reply = text(client_with_stock, words)
         state = db.row("SELECT state FROM inbound_message ORDER BY id DESC LIMIT 1")
         undo.rollback()
-    assert state == ("handled",)
+    assert state == ("handled",), ascii(words)
     assert reply and segments.septets(reply) is not None
     assert segments.measure(reply).segments == 1
 

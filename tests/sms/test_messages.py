@@ -7,7 +7,7 @@ from typing import Any
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import callbacks, db, gifts, sign_in
+from circular import callbacks, clock, db, gifts, reservations, settings, sign_in
 from sms import inbox, messages, outbox
 from tests.api.test_listings import problem
 from tests.sms.conversation import text
@@ -66,6 +66,37 @@ def test_whose_messages_staff_see(town: Town, client: FlaskClient) -> None:
     problem(client.get(URL), 401, "no_token")
 
 
+def test_a_code_of_another_place_is_not_shown(town: Town, client: FlaskClient) -> None:
+    """Staff of a place that knows somebody read neither the code that fetches something elsewhere, nor its quotation."""
+    here, there, admin = town.token("staff", "la-sphere"), town.token("staff", "trois-lieu"), town.token("admin")
+    codes = []
+    for place in ("la-sphere", "trois-lieu"):
+        text(client, f"R {town.listing(place=place)['code']}")
+        codes.append(db.value("SELECT pickup_code FROM reservation ORDER BY id DESC LIMIT 1"))
+    assert codes[0] != codes[1]
+    for pin in codes:
+        text(client, f"c'est quoi {pin[:2]} {pin[2:]}")
+
+    def shown(headers: dict[str, str]) -> str:
+        return " / ".join(one["text"] for one in read(client, headers)).replace(" ", "")
+
+    assert [pin in shown(here) for pin in codes] == [True, False]
+    assert [pin in shown(there) for pin in codes] == [False, True]
+    assert [pin in shown(admin) for pin in codes] == [True, True]
+
+
+def test_a_place_forgets_whom_it_knew(town: Town, client: FlaskClient) -> None:
+    """What ended longer ago than texts are kept shows nobody's number any more."""
+    held = town.reserve(town.person(FABIOLA), town.listing()["code"])
+    reservations.cancel(town.person(FABIOLA), held["reference"])
+    headers, kept = town.token("staff", "la-sphere"), settings.get().messages_kept_days * 86_400
+    with time_machine.travel(clock.later(kept - 60), tick=False):
+        text(client, "girafe")
+        assert {one["phone"] for one in read(client, headers)} == {FABIOLA}
+    with time_machine.travel(clock.later(kept + 60), tick=False):
+        assert FABIOLA not in {one["phone"] for one in read(client, headers)}
+
+
 def test_a_call_or_a_gift_makes_somebody_known(town: Town, client: FlaskClient) -> None:
     """While a call is open, and as long as the gift is remembered."""
     here, there = town.token("staff", "la-sphere"), town.token("staff", "trois-lieu")
@@ -80,6 +111,16 @@ def test_a_call_or_a_gift_makes_somebody_known(town: Town, client: FlaskClient) 
     assert read(client, there) == []
     callbacks.done(town.staff, asked["reference"])
     assert [one["phone"] for one in read(client, here, f"{URL}?direction=in")] == [MIRTHA, "+596•••••02"]
+
+
+def test_codes_are_no_phone_numbers(town: Town, client: FlaskClient) -> None:
+    """In the text of somebody whom no place knows, phone numbers are masked and nothing else."""
+    said = "41271 31704 et 0696 12 34 56 ou +596 696 00 00 01, 1000 2000"
+    text(client, said)
+
+    shown = read(client, town.token("staff", "la-sphere"), f"{URL}?direction=in")[0]
+
+    assert shown["text"] == "41271 31704 et 0696•••••56 ou +596•••••01, 1000 2000"
 
 
 def test_the_ones_not_understood(town: Town, client: FlaskClient) -> None:
@@ -204,5 +245,6 @@ def test_erasing_by_ussd(town: Town, client: FlaskClient) -> None:
 
     assert gone.startswith("END C'est effacé.")
     assert dial("EFFACE*1") == gone
+    assert db.rows("SELECT typed, state FROM ussd_session") == [("", "{}")]
     assert db.value("SELECT COUNT(*) FROM person WHERE phone IS NOT NULL") == 0
     assert db.value("SELECT COUNT(*) FROM reservation WHERE state = 'held'") == 0

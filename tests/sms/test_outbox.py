@@ -10,15 +10,17 @@ import psycopg
 import pytest
 import time_machine
 from flask.testing import FlaskClient
+from peewee import OperationalError
 
-from circular import db, notices, people, reservations
+from circular import alerts, catalog, db, notices, people, reservations
 from circular.people import Actor
 from sms import messages, outbox, worker
 from sms.gateways.africastalking import AfricasTalking
-from sms.gateways.base import Outcome, Outgoing, Retry
+from sms.gateways.base import Inbound, Inbox, Outcome, Outgoing, Retry
+from sms.gateways.console import Console
 from tests.fake_africastalking import FakeAfricasTalking
 from tests.sms.conversation import text
-from tests.town import FABIOLA, JOSEPH, Town
+from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
 
 class Provider(FakeAfricasTalking):
@@ -133,6 +135,30 @@ def test_a_timeout_is_unknown_and_an_answer_goes_once_more(town: Town, client: F
     post.provider.mode = "ok"
     assert post.round(timedelta(hours=1)) == [said, said]
     assert _states() == ["unknown"]
+
+
+def test_what_is_no_longer_true_is_not_sent(town: Town, post: Post) -> None:
+    """A reminder of what was given up or prolonged while it waited, an alert of what is all taken; the others go."""
+    given_up, prolonged, kept = (town.reserve(town.person(), town.listing(title=f"Lot {n}")["code"]) for n in range(3))
+    alerts.add(town.person(JOSEPH).person_id or 0, {"q": "girafe"}, "a")
+    giraffe = town.listing(title="Girafe", quantity=1)["code"]
+    until = reservations.moment(kept, "expires_at")
+    assert until
+    with time_machine.travel(until - timedelta(hours=5)):
+        assert reservations.remind() == 3
+        while alerts.sweep():
+            pass
+        assert outbox.tell_notices() == 4
+        reservations.cancel(town.person(), given_up["reference"])
+        reservations.extend(town.person(), prolonged["reference"], "more")
+        town.reserve(town.person(MIRTHA), giraffe)
+    post.round(until - timedelta(hours=5) - datetime.now(UTC))
+
+    sent = [message["text"] for message in post.provider.messages if "Rappel" in message["text"]]
+    assert len(sent) == 1
+    assert kept["pickup_code"] in sent[0]
+    gone = db.rows("SELECT recipient, state FROM outbound_message WHERE reason = 'no_longer_true' ORDER BY id")
+    assert gone == [(FABIOLA, "cancelled"), (FABIOLA, "cancelled"), (JOSEPH, "cancelled")]
 
 
 def test_a_timeout_of_what_nobody_asked_for(town: Town, post: Post) -> None:
@@ -310,6 +336,24 @@ def test_stop_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Pos
     assert _states() == ["cancelled", "sent"]
 
 
+@pytest.mark.parametrize("how", ["retry", "unknown", "death"])
+def test_erased_while_a_text_is_in_hand(town: Town, client: FlaskClient, post: Post, how: str) -> None:
+    """What the provider did not take is not sent to somebody who is nobody any more; the last word is."""
+    text(client, "bois")
+    (claimed,) = messages.claim("africastalking", "worker-5", 1)
+    text(client, "EFFACE")
+    said = text(client, "OUI")
+
+    if how == "retry":
+        messages.mark_for_retry(claimed, "500", 0)
+    elif how == "unknown":
+        messages.mark_unknown(claimed, "africastalking", "timeout")
+    else:
+        messages.give_back("worker-5")
+
+    assert post.round(timedelta(minutes=5)) == [said]
+
+
 def test_a_notice_without_words(town: Town, post: Post) -> None:
     """It is logged and let go; those behind it are told."""
     person = town.person().person_id or 0
@@ -318,6 +362,64 @@ def test_a_notice_without_words(town: Town, post: Post) -> None:
         notices.tell(person, "withdrawn", title="Porte")
 
     assert len(post.round()) == 1
+
+
+def test_a_notice_that_the_database_broke_off(town: Town, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deadlock or a lost connection loses no text: it is told in the next round."""
+    with db.transaction():
+        notices.tell(town.person().person_id or 0, "withdrawn", title="Porte")
+
+    def broken(*_args: object, **_facts: object) -> bool:
+        raise OperationalError("deadlock detected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(messages, "queue", broken)
+        with pytest.raises(OperationalError):
+            outbox.tell_notices()
+    assert len(post.round()) == 1
+
+
+def test_a_chore_that_breaks(town: Town, client: FlaskClient, post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are done: a dead worker's text goes out, a lapsed hold is told, the next listing's queue moves on."""
+
+    def broken(*_args: object) -> int:
+        raise ValueError("odd row")
+
+    town.reserve(town.person(FABIOLA), town.listing()["code"])
+    text(client, "bois")
+    assert messages.claim("africastalking", "worker-5", 1)
+    for chore in ((reservations, "remind"), (alerts, "sweep"), (catalog, "reindex_some")):
+        monkeypatch.setattr(*chore, broken)
+    with time_machine.travel(datetime(2026, 12, 22, 14, tzinfo=UTC), tick=False):
+        worker.chores("worker-test")
+
+    assert _states() == ["queued"]
+    assert db.value("SELECT COUNT(*) FROM notice WHERE kind = 'expired'") == 1
+
+
+def test_a_gateway_that_cannot_be_asked(town: Town, client: FlaskClient) -> None:
+    """Whatever goes wrong where texts are fetched, the other gateways are asked, and what came is answered."""
+
+    class Odd(Console):
+        def collect(self, inbox: Inbox) -> int:
+            raise ValueError("half a file")
+
+    class Good(Console):
+        def collect(self, inbox: Inbox) -> int:
+            inbox.message(Inbound("c1", JOSEPH, "", "bois", None))
+            return 1
+
+    running = worker.Worker()
+    running._gateways = [Odd(), Good()]
+    messages.store_inbound("africastalking", Inbound("a1", FABIOLA, "", "bois", None))
+    for _ in range(2):
+        running.step()
+    running.sender.close()
+    running._lock.release()
+    assert db.rows("SELECT external_id, state FROM inbound_message ORDER BY id") == [
+        ("a1", "handled"),
+        ("c1", "handled"),
+    ]
 
 
 def test_a_worker_knows_when_its_name_is_lost(town: Town, engine: str, request: pytest.FixtureRequest) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+import time_machine
 from flask.testing import FlaskClient
 
-from circular import db, settings
+from circular import clock, db, settings
+from sms import messages, outbox, worker
 from tests.town import Town
 from tests.web.conftest import read
 
@@ -41,6 +43,24 @@ def test_a_session_on_the_keypad(town: Town, client: FlaskClient) -> None:
     assert read(client.get("/phone")).one("pre")["text"].startswith("Réservé")
     client.post("/phone/text", data={"text": "M"})
     assert "Vos réservations" in client.get("/phone").text
+
+
+def test_texts_that_come_by_themselves(town: Town, client: FlaskClient) -> None:
+    """What the keypad reserves is told by SMS, and the hold that lapses too: neither is sent by a gateway that costs."""
+    code = town.listing(title="Planche sapin")["code"]
+    client.post("/phone/key", data={"dial": "1"})
+    for typed in (code, "1", "2", "1"):
+        client.post("/phone/key", data={"typed": typed})
+    assert "Réservé" in read(client.get("/phone")).one("pre")["text"]
+    assert outbox.tell_notices() == 1
+    with time_machine.travel(clock.later(30 * 86_400)):
+        worker.chores("worker-test")
+        assert outbox.tell_notices()
+
+        found = db.rows("SELECT DISTINCT gateway FROM outbound_message")
+        assert found == [("console",)]
+        assert not messages.claim("africastalking", "worker-test", 10)
+    assert "Planche sapin" in client.get("/phone").text
 
 
 def test_two_browsers_are_two_phones(town: Town, client: FlaskClient) -> None:

@@ -109,6 +109,16 @@ def test_a_step_delivered_again(town: Town, client: FlaskClient) -> None:
     assert town.available(code) == 3
 
 
+def test_an_earlier_step_delivered_late(town: Town, client: FlaskClient) -> None:
+    """It shows where the session is by now, and leads nowhere else."""
+    town.listing(title="Planche sapin")
+    for path in ("", "1", "1*planche"):
+        shown = step(client, "s1", path)
+    assert step(client, "s1", "1") == shown
+    assert step(client, "s1", "") == shown
+    assert "Planche sapin" in step(client, "s1", "1*planche*1")
+
+
 def test_a_choice_is_the_line_that_was_seen(town: Town, client: FlaskClient) -> None:
     """What is published between two steps does not shift the lines."""
     town.listing(title="Planche un")
@@ -123,7 +133,7 @@ def test_a_choice_is_the_line_that_was_seen(town: Town, client: FlaskClient) -> 
 
 
 def test_a_path_that_is_not_ours(town: Town, client: FlaskClient) -> None:
-    """A shorter or another path starts again at the menu, and nothing is done."""
+    """Another path starts again at the menu, and nothing is done."""
     code = town.listing(quantity=5)["code"]
     phone = Phone(client)
     phone.dial(code)

@@ -146,8 +146,10 @@ def test_an_upgrade_keeps_the_queue(tmp_path: pathlib.Path) -> None:
     """What waited before there were priorities is sent in the new order; what may have been taken keeps its rule."""
     db.open_database(f"sqlite:///{tmp_path}/old.db")
     db.connect()
-    first, ours = (importlib.import_module(f"circular.migrations.{name}") for name in ("0001_initial", "0004_outbox"))
-    first.up(None, db.database.obj)
+    names = ("0001_initial", "0003_people", "0004_outbox")
+    *before, ours = (importlib.import_module(f"circular.migrations.{name}") for name in names)
+    for migration in before:
+        migration.up(None, db.database.obj)
     db.run("INSERT INTO person (id, created_at) VALUES (1, 0)")
     for n, (kind, state, at) in enumerate((("notice", "queued", 0), ("answer", "queued", 0), ("answer", "unknown", 5))):
         db.run("INSERT INTO outbound_message (person_id, recipient, text, kind, language, state, next_attempt_at, "

@@ -7,8 +7,8 @@ import re
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import clock, db, sign_in
-from sms import outbox
+from circular import callbacks, clock, db, gifts, notices, people, sign_in
+from sms import messages, outbox, worker
 from tests.sms.conversation import text
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 from tests.web.conftest import read
@@ -81,13 +81,69 @@ def test_asking_without_end(town: Town, client: FlaskClient) -> None:
     for _ in range(sign_in.ASKED_PER_HOUR):
         _ask(client)
     assert client.post("/desk/login", data={"tel": FABIOLA}).status_code == 429
+    for visitor in range(sign_in.PHONE_PER_HOUR):
+        client.post("/desk/login", data={"tel": FABIOLA}, environ_base={"REMOTE_ADDR": f"192.0.2.{visitor}"})
+    outbox.tell_notices(100)
+    assert db.value("SELECT COUNT(*) FROM outbound_message") <= sign_in.PHONE_PER_HOUR
 
     statuses = [client.post("/desk/login", data={"tel": MIRTHA, "code": "1"}).status_code for _ in range(40)]
     assert statuses[-1] == 429
 
 
+def test_a_stranger_who_asks_for_codes(town: Town, client: FlaskClient) -> None:
+    """Whoever asks without end in the name of staff neither spoils the code that these have, nor keeps them from asking."""
+    town.token("staff", "la-sphere", FABIOLA)
+    _ask(client)
+    code = _code()
+    for _ in range(sign_in.ASKED_PER_HOUR + 1):
+        client.post("/desk/login", data={"tel": FABIOLA}, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    _ask(client)
+    assert _code() == code
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": code}).status_code == 303
+
+
+def test_a_code_is_kept_nowhere(town: Town, client: FlaskClient) -> None:
+    """Once it was used, or is over, no row tells a code."""
+    town.token("staff", "la-sphere", FABIOLA)
+    kept = "SELECT COUNT(*) FROM notice n, outbound_message m WHERE n.facts LIKE ? OR m.text LIKE ?"
+    _ask(client)
+    used = _code()
+    assert db.value(kept, f"%{used}%", f"%{used}%")
+    client.post("/desk/login", data={"tel": FABIOLA, "code": used})
+    worker.chores("worker-test")
+    assert not db.value(kept, f"%{used}%", f"%{used}%")
+
+    _ask(client)
+    never = _code()
+    with time_machine.travel(clock.later(sign_in.CODE_SECONDS + 1), tick=False):
+        worker.chores("worker-test")
+        assert not db.value(kept, f"%{never}%", f"%{never}%")
+        assert db.value("SELECT COUNT(*) FROM sign_in") == 0
+
+
+def test_staff_who_wrote_stop(town: Town, client: FlaskClient) -> None:
+    """A code that they ask for at the desk reaches them all the same; news do not."""
+    town.token("staff", "la-sphere", FABIOLA)
+    text(client, "STOP")
+    _ask(client)
+    code = _code()
+    with db.transaction():
+        notices.tell(town.person(FABIOLA).person_id or 0, "withdrawn", title="Porte")
+    outbox.tell_notices()
+    found = [message.text for _ in range(3) for message in _sent()]
+    assert code in found[-1] and "Porte" not in "".join(found)
+
+
+def _sent() -> list[messages.Claimed]:
+    """The next texts on their way."""
+    claimed = messages.claim("africastalking", "worker-test", 9)
+    for message in claimed:
+        messages.mark_sent(message.id, "africastalking", None, None)
+    return claimed
+
+
 def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
-    """A day's session ends by itself, and no session makes another when the first token was revoked."""
+    """A day's session ends by itself, and with the token that it came from; no code is sent any more either."""
     headers = town.token("staff", "la-sphere", FABIOLA)
     _ask(client)
     client.post("/desk/login", data={"tel": FABIOLA, "code": _code()})
@@ -95,13 +151,33 @@ def test_who_is_not_staff_any_more(town: Town, client: FlaskClient) -> None:
 
     with time_machine.travel(clock.later(sign_in.STAY_SECONDS + 1), tick=False):
         assert client.get("/desk").status_code == 303
-    assert headers["Authorization"].startswith("Bearer ")
+
+    people.revoke_token(headers["Authorization"].removeprefix("Bearer "))
+    assert client.get("/desk").location == "/desk/login"
+    client.post("/desk/login", data={"tel": FABIOLA})
+    outbox.tell_notices()
+    assert db.value("SELECT COUNT(*) FROM outbound_message WHERE recipient = ?", FABIOLA) == 1
+
+
+def test_a_code_of_before_the_token_was_revoked(town: Town, client: FlaskClient) -> None:
+    """A right code opens nothing once the token is revoked; what another token opened stays open."""
+    headers = town.token("staff", "trois-lieu", FABIOLA)
+    _ask(client)
+    people.revoke_token(headers["Authorization"].removeprefix("Bearer "))
+    assert client.post("/desk/login", data={"tel": FABIOLA, "code": _code()}).status_code == 409
+
+    _sign_in(town, client)
+    assert client.get("/desk").status_code == 200
 
 
 def test_another_sites_form(town: Town, client: FlaskClient) -> None:
     """A page elsewhere cannot sign anybody in or out."""
     for path in ("/desk/login", "/desk/logout"):
         assert client.post(path, headers={"Origin": "https://elsewhere.example"}).status_code == 403
+        for site in ("cross-site", "same-site"):  # the latter: another host of this domain
+            assert client.post(path, headers={"Sec-Fetch-Site": site}).status_code == 403
+        for site in ("same-origin", "none"):
+            assert client.post(path, headers={"Sec-Fetch-Site": site}).status_code != 403
 
 
 def _sign_in(town: Town, client: FlaskClient, place: str = "la-sphere") -> None:
@@ -124,6 +200,28 @@ def test_what_waits(town: Town, client: FlaskClient) -> None:
     assert "Personne." in client.get("/desk").text
 
 
+def test_more_than_a_page_waits(town: Town, client: FlaskClient) -> None:
+    """Every caller and every gift is reached, page by page, each list by itself."""
+    with db.transaction():
+        for n in range(41):
+            person_id = people.ensure(f"+5966960020{n:02}")
+            callbacks.ask(person_id, f"appel {n}.", f"test:c{n}")
+            gifts.give(person_id, f"tole {n}.", None, f"test:g{n}")
+    _sign_in(town, client)
+
+    for name, said in (("calls", "appel"), ("gifts", "tole")):
+        path, seen = "/desk", set[str]()
+        for _ in range(3):
+            page = client.get(path).text
+            seen.update(re.findall(rf"{said} \d+\.", page))
+            following = [
+                one["href"] for one in read(client.get(path)).all("a", rel="next") if one["href"].endswith(f"#{name}")
+            ]
+            path = following[0] if following else ""
+        assert len(seen) == 41 and not path
+    assert client.get("/desk?calls=x&gifts=-1").status_code == 200
+
+
 def test_another_places_callers(town: Town, client: FlaskClient) -> None:
     """Staff of another place see nobody's number."""
     text(client, "rappel", JOSEPH)
@@ -144,9 +242,26 @@ def test_messages_and_a_synonym(town: Town, client: FlaskClient) -> None:
     refused = client.post("/desk/synonyms", data={"word": "", "means": "tole"})
     assert refused.status_code == 422
     assert read(refused).one(role="alert")["text"].strip()
-    assert client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"}).status_code == 303
+    added = client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"})
+    assert added.status_code == 303
 
+    assert "tole" in read(client.get(added.location)).one(role="status")["text"]
     assert "Tole ondulée" in (text(client, "fèblan", JOSEPH) or "")
+
+
+def test_words_are_listed_and_removed(town: Town, client: FlaskClient) -> None:
+    """A meaning that finds nothing is said to; every word is shown, and can be removed, twice if need be."""
+    _sign_in(town, client)
+    added = client.post("/desk/synonyms", data={"word": "zouti", "means": "girafe"})
+    assert "girafe" in read(client.get(added.location)).one("span", class_="bad")["text"]
+    client.post("/desk/synonyms", data={"word": "fèblan", "means": "tole"})
+    assert "feblan = tole" in client.get("/desk/synonyms").text
+
+    for _ in range(2):
+        assert client.post("/desk/synonyms/remove", data={"word": "zouti"}).location == "/desk/synonyms"
+
+    assert "zouti" not in client.get("/desk/synonyms").text
+    assert "feblan = tole" in client.get("/desk/synonyms").text
 
 
 def test_messages_page_by_page(town: Town, client: FlaskClient) -> None:
@@ -172,6 +287,7 @@ def test_nobody_sees_the_desk(town: Town, client: FlaskClient) -> None:
     """Without signing in, every page of the desk leads to the form, and nothing is done."""
     for path in ("/desk", "/desk/messages"):
         assert client.get(path).location == "/desk/login"
-    for path in ("/desk/synonyms", "/desk/callbacks/x"):
+    assert client.get("/desk/synonyms").location == "/desk/login"
+    for path in ("/desk/synonyms", "/desk/synonyms/remove", "/desk/callbacks/x"):
         assert client.post(path, data={"word": "a", "means": "b"}).location == "/desk/login"
     assert db.value("SELECT COUNT(*) FROM synonym") == 0
