@@ -65,7 +65,8 @@ def put(pending: Iterable[dict[str, Any]], name: str) -> None:
     """Write listings as the import of a file does: durable and searchable batch by batch."""
     numbered = enumerate(pending)
     while batch := list(itertools.islice(numbered, BATCH)):
-        with db.transaction(), catalog.bulk():
+        names = [(row["place"], f"{name}-{number}") for number, row in batch]
+        with db.transaction(), catalog.bulk(names):
             for number, row in batch:
                 catalog.put(ADMIN, row, f"{name}-{number}")
 

@@ -1145,8 +1145,7 @@ def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) ->
         return str(row["code"])
     shared.rows.append(row)
     shared.codes.given.add(row["code"])
-    if external_id:
-        shared.named.pop((row["place_id"], external_id), None)
+    shared.waiting.add((row["place_id"], external_id))
     return str(row["code"])
 
 
@@ -1275,6 +1274,7 @@ class _Bulk:
     named: dict[tuple[int, str], dict[str, Any] | None] = field(default_factory=dict)  # by place and external_id
     codes: _Codes = field(default_factory=_Codes)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    waiting: set[tuple[int, str | None]] = field(default_factory=set)  # whose rows these are
     words: list[_Change] = field(default_factory=list)
 
     def write(self) -> None:
@@ -1282,6 +1282,8 @@ class _Bulk:
         for start in range(0, len(self.rows), BLOCK):
             _write_rows(self.rows[start : start + BLOCK])
         self.rows.clear()
+        self.named = {name: found for name, found in self.named.items() if name not in self.waiting}
+        self.waiting.clear()
 
 
 BLOCK = 100  # rows of one statement; codes that are looked up together
@@ -1328,9 +1330,10 @@ def _find_named(place_id: int, external_id: str) -> dict[str, Any] | None:
     """The listing of a place with an `external_id`, as it is stored."""
     shared = _bulk.get()
     if shared is not None:
-        if (place_id, external_id) in shared.named:
+        if (place_id, external_id) in shared.waiting:
+            shared.write()
+        elif (place_id, external_id) in shared.named:
             return shared.named[place_id, external_id]
-        shared.write()  # it may wait
     query = "SELECT * FROM listing WHERE place_id = ? AND external_id = ?"
     return next(iter(db.dicts(query, place_id, external_id)), None)
 
