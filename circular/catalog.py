@@ -562,8 +562,7 @@ def _first(asked: _Asked, nested: list[str]) -> int:
     """
     if sum(unit.is_thing for unit in asked.units) > 1:
         for tier in range(len(nested) - 1, -1, -1):
-            match = search.matching(nested[tier])
-            if db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is None:
+            if not search.fits_any(nested[tier]):
                 return tier + 1
     return 0
 
