@@ -1,8 +1,7 @@
 """CSV and XLSX as rows of text, numbered as a spreadsheet shows them; and cells that no spreadsheet takes for a formula.
 
 A CSV file is read twice and never held: first to prove that it can be read to its end (encoding, quotes), so that
-nothing is written of a file that breaks off, then row by row. An XLSX is read so too (sheets.py);
-the older XLS and the ODS of LibreOffice are opened whole.
+nothing is written of a file that breaks off, then row by row. An XLSX is a ZIP of XML that must be opened whole.
 """
 
 from __future__ import annotations
@@ -14,17 +13,14 @@ import re
 import shutil
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, time
 from typing import IO, NamedTuple
-from xml.parsers.expat import ExpatError
 
 import charset_normalizer
 import python_calamine
 
 from circular.errors import Refusal
-from circular.imports import sheets
 
 DELIMITERS = (",", ";", "\t", "|")
 # What spreadsheets write where it is not UTF-8. More candidates make short French texts come out as Slavic or Greek.
@@ -187,13 +183,9 @@ def _sheet_records(source: IO[bytes]) -> _Records:
             with zipfile.ZipFile(source) as archive:
                 if sum(part.file_size for part in archive.infolist()) > MOST_SHEET_BYTES:
                     raise Refusal("unreadable_file")
-            with contextlib.suppress(sheets.NotThisFormatError):
-                rows, height = sheets.open_sheet(source)
-                return _records([_cell(value) for value in row] for row in rows), height
         source.seek(start)
         sheet = python_calamine.CalamineWorkbook.from_filelike(source).get_sheet_by_index(0)
-    except (python_calamine.CalamineError, zipfile.BadZipFile, ExpatError, LookupError, ValueError,
-            EOFError, RuntimeError, zlib.error):  # fmt: skip
+    except (python_calamine.CalamineError, zipfile.BadZipFile, IndexError):
         raise Refusal("unreadable_file") from None
     return _records([_cell(value) for value in row] for row in sheet.iter_rows()), sheet.height
 

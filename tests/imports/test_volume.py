@@ -14,7 +14,7 @@ from flask import Flask
 from stdnum import damm
 
 from circular import catalog, db, imports, projects, settings
-from tests.imports.files import plank, rows, xlsx
+from tests.imports.files import plank, rows
 from tests.town import ADMIN, Town
 
 IMPORT = """
@@ -82,17 +82,12 @@ def test_an_import_killed_at_any_statement_is_resumed(town: Town, database_url: 
     assert child.returncode == 0 and kept == {0, 4, 8, 12}
 
 
-@pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_memory_stays_flat(town: Town, database_url: str, tmp_path: pathlib.Path, kind: str) -> None:
+def test_memory_stays_flat(town: Town, database_url: str, tmp_path: pathlib.Path) -> None:
     """Five times the rows, and what the process holds at most is the same."""
     peaks = []
     for count in (2_000, 10_000):
-        path = tmp_path / f"{count}.{kind}"
-        records = [plank(external_id=f"{count}-{n}") for n in range(count)]
-        written = (
-            rows(*records) if kind == "csv" else xlsx(list(plank()), *(list(record.values()) for record in records))
-        )
-        path.write_bytes(written.getvalue())
+        path = tmp_path / f"{count}.csv"
+        path.write_bytes(rows(*(plank(external_id=f"{count}-{n}") for n in range(count))).getvalue())
         created, kilobytes = _import_apart(database_url, path, 1000).stdout.split()
         assert int(created) == count
         peaks.append(int(kilobytes))
