@@ -10,10 +10,11 @@ import json
 import pathlib
 
 import flask_swagger_ui
-from flask import Blueprint, Flask, Response, render_template, request, send_from_directory
+from flask import Blueprint, Flask, Request, Response, render_template, request, send_from_directory
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api
 from flask_smorest import Blueprint as SmorestBlueprint
+from marshmallow import Schema
 
 from circular.api import (
     alerts,
@@ -38,6 +39,14 @@ MOST_BYTES = 64 * 1024
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 DESCRIPTION = pathlib.Path(__file__).with_name("description.md").read_text(encoding="utf-8")
 docs = Blueprint("docs", __name__, template_folder="templates")
+
+
+@SmorestBlueprint.ARGUMENTS_PARSER.location_loader("query")
+def _read_query(request: Request, _schema: Schema) -> dict[str, str]:
+    """What stands after the question mark. webargs' own way asks werkzeug for each field of a schema, which makes and
+    catches an error for each that is not given: a fifth of the framework's time in a search.
+    """
+    return request.args.to_dict()
 
 
 class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
