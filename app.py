@@ -9,6 +9,7 @@ gc.disable()  # what is imported stays: looking for what died meanwhile takes a 
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -29,6 +30,12 @@ gc.enable()
 SMALL_BODY = 64 * 1024  # bytes; the import of a file raises it for itself
 
 
+class _App(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No view is a coroutine: Flask's own looks into each function that it calls, ten times a request."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """The application. Raises: SystemExit with one line that names a wrong setting."""
     if settings is None:
@@ -38,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             sys.exit(f"Wrong setting. {error}")
     configuration.use(settings)
     logs.configure()
-    app = Flask(__name__, static_folder=None)
+    app = _App(__name__, static_folder=None)
     app.config.update(
         CIRCULAR=settings, SECRET_KEY=settings.secret_key, MAX_CONTENT_LENGTH=SMALL_BODY, SESSION_COOKIE_SAMESITE="Lax"
     )

@@ -88,6 +88,7 @@ def _known(language: str) -> str:
     return language
 
 
+@functools.lru_cache(maxsize=256)
 def negotiate(header: str | None) -> str | None:
     """The language that an Accept-Language header likes best among ours, or None. Junk in it is passed over."""
     wanted: list[tuple[float, str]] = []

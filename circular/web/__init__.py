@@ -52,8 +52,10 @@ def _choose_language() -> None:
 
 
 def _finish(response: Response) -> Response:
+    chosen_already = {name for name, _ in response.headers}
     for name, value in HEADERS.items():
-        response.headers.setdefault(name, value)
+        if name not in chosen_already:
+            response.headers.add(name, value)
     if request.is_secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     chosen = request.args.get("lang")
