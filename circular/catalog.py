@@ -332,6 +332,7 @@ class Query:
     available_on: int | None = None
     near: tuple[float, float] | None = None
     radius_km: float = 10.0
+    home: tuple[float, float] | None = None  # what is nearer goes first, all else alike; narrows nothing
     limit: int = 20
     cursor: str = ""
     facets: bool = False  # count them too (facets.py)
@@ -479,7 +480,7 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
 
 def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
     units, facets = wish.units, _narrowing(query)
-    minimum, looked_at, near = query.min_quantity, 0, query.near
+    minimum, looked_at, near = query.min_quantity, 0, query.near or query.home
     sizes: tuple[tuple[int, ...], ...] = ()
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
     if words:
@@ -488,7 +489,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
         units = (wishes.either(units),)
     if wish.spot is not None:
         if "place" in left_out:
-            near = near or wish.spot.point
+            near = query.near or wish.spot.point or query.home
         else:
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
     if wish.sizes:
@@ -633,7 +634,15 @@ def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
-            query, (), search.all_of([*facets, expression]), query.min_quantity, 0, query.near, (), False, tree
+            query,
+            (),
+            search.all_of([*facets, expression]),
+            query.min_quantity,
+            0,
+            query.near or query.home,
+            (),
+            False,
+            tree,
         )
         found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
         if found:

@@ -104,6 +104,12 @@ def points() -> list[tuple[int, str, float | None, float | None]]:
     return db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id")
 
 
+def point_of(place_id: int | None) -> tuple[float, float] | None:
+    """Latitude and longitude of a place; None when nobody wrote them, or of no place."""
+    found = db.row("SELECT latitude, longitude FROM place WHERE id = ?", place_id) if place_id else None
+    return found if found and None not in found else None
+
+
 def paging(values: Mapping[str, Any]) -> tuple[int, int]:
     """(id after which a page starts, its length) from `cursor` and `limit`. Raises: Refusal("invalid" | "bad_cursor")."""
     fields = Fields(values, partial=True)

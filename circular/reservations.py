@@ -258,6 +258,14 @@ def desk_of(person_id: int) -> dict[str, Any] | None:
     return places.where(*found) if found else next(iter(places.find_places(limit=1)), None)
 
 
+def home_of(actor: Actor) -> tuple[float, float] | None:
+    """Latitude and longitude of the place that somebody works for, else of the one where they last reserved: what is
+    nearer to it goes first when they search. None when nobody knows.
+    """
+    query = "SELECT place_id FROM reservation WHERE person_id = ? ORDER BY id DESC LIMIT 1"
+    return places.point_of(actor.place_id or (db.value(query, actor.person_id) if actor.person_id else None))
+
+
 def by_origin(origin: str) -> dict[str, Any] | None:
     """The reservation that a line, request or form has made; None when it has made none."""
     found = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.origin = ?", origin)

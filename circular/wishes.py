@@ -226,7 +226,9 @@ def _items(typed: str) -> Iterator[_Item]:
 
 def _counted(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
     """The items with a number that is written out, right before the first thing, as a number."""
-    at = next((n for n, item in enumerate(items) if item.text not in LITTLE or (not n and item.typed in NUMBER_WORDS)), 0)
+    at = next(
+        (n for n, item in enumerate(items) if item.text not in LITTLE or (not n and item.typed in NUMBER_WORDS)), 0
+    )
     number = NUMBER_WORDS.get(items[at].typed) if at + 1 < len(items) and items[at].kind == "word" else None
     if number is None or items[at + 1].kind != "word" or items[at + 1].text in LITTLE:
         return items

@@ -87,8 +87,9 @@ def converse(turn: Turn, state: State, command: Command) -> Said:
 
 
 # --- finding ----------------------------------------------------------------------------------------------------------
-def _find(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
-    return _found(catalog.Query(q=words, min_quantity=1, limit=LINES, cursor=cursor or ""))
+def _find(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
+    home = reservations.home_of(turn.actor)
+    return _found(catalog.Query(q=words, min_quantity=1, limit=LINES, cursor=cursor or "", home=home))
 
 
 def _found(query: catalog.Query) -> dict[str, Any]:
@@ -159,8 +160,9 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
     return {"items": [{**one["project"], "buildable": one["buildable"]} for one in found], "next": more}
 
 
-def _machines(_turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
-    return _found(catalog.Query(q=words, limit=LINES, cursor=cursor or "", kind="machine"))
+def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
+    home = reservations.home_of(turn.actor)
+    return _found(catalog.Query(q=words, limit=LINES, cursor=cursor or "", kind="machine", home=home))
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from bench import finding
 from circular import catalog, cli, db, imports, search, wishes
 from circular.errors import Refusal
 from tests.postgres import Server
+from tests.sms.conversation import text
 from tests.town import ADMIN, Town
 
 NOON = "2026-12-01T16:00:00Z"
@@ -265,6 +266,45 @@ def test_nearer_first(town: Town) -> None:
 
     assert titles("porte", near="14.6041,-61.0734", radius_km=50) == ["Porte loin aussi", "Porte loin", "Porte près"]
     assert titles("porte", near="14.6154,-61.003", radius_km=50)[0] == "Porte près"
+
+
+def test_nearer_home_first(town: Town, client: FlaskClient) -> None:
+    """Of what is alike, by SMS and by the API: where somebody last reserved, or works, goes first; nobody's order is else."""
+    for number, place in enumerate(("la-sphere", "trois-lieu", "trois-lieu", "la-sphere")):
+        town.listing(title=f"Porte {number}", category="menuiserie-porte", place=place)
+    town.reserve(town.person(), town.listing(title="Tuile", category="toiture", place="trois-lieu")["code"])
+
+    heard = text(client, "porte") or ""
+    api = [client.get("/api/v1/listings?q=porte", headers=headers).get_json()["items"]
+           for headers in ({}, town.token("staff", "trois-lieu"), town.token("staff", "la-sphere"))]  # fmt: skip
+
+    assert [heard.index(f"Porte {number}") for number in (2, 1, 3)] == sorted(
+        heard.index(f"Porte {n}") for n in (1, 2, 3)
+    )
+    assert [[one["title"][-1] for one in items] for items in api] == [list("3210"), list("2130"), list("3021")]
+
+
+@pytest.mark.parametrize(
+    "q", ["quatre portes", "je cherche quatre portes", "cuatro puertas", "quatro portas", "kat pòt"]
+)
+def test_numbers_written_out(town: Town, q: str) -> None:
+    """They count where a digit would; what else they mean is left alone."""
+    town.listing(title="Porte battante", category="menuiserie-porte", quantity=3)
+    town.listing(title="Porte coulissante", category="menuiserie-porte", quantity=4)
+
+    assert titles(q) == ["Porte coulissante"]
+    assert len(titles("porte quatre")) == 2
+
+
+def test_numbers_that_are_other_words(town: Town) -> None:
+    """Nine doors, or a new one; what is called after a number."""
+    town.listing(title="Porte", category="menuiserie-porte", quantity=1)
+    town.listing(title="Vélo deux roues", category="mobilier", quantity=1)
+
+    assert wishes.read("neuf portes").amount == wishes.Amount(9000, "")
+    assert wishes.read("porte neuf").amount is None
+    assert wishes.read("trois ilets").amount is None
+    assert titles("deux roues") == ["Vélo deux roues"]
 
 
 def test_pages_hold_while_others_publish(town: Town) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -32,7 +33,7 @@ class Listings(MethodView):
         `facets=true`, `facets` counts what the list can be narrowed to: all that is found, not this page alone.
         """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
-        query = catalog.query(wanted)
+        query = replace(catalog.query(wanted), home=reservations.home_of(auth.visitor()))
         page = catalog.find(query)
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")
