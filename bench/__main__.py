@@ -712,7 +712,7 @@ def main() -> None:
     if not options.only:
         for table in (
             understanding.table(understanding.score(understanding.corpus())),
-            finding.table(finding.measure()),
+            finding.table({**finding.measure(), **(finding.measure_on_postgres() if options.postgres else {})}),
         ):
             print()
             for line in table:

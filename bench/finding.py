@@ -93,19 +93,29 @@ def _rank(answer: list[str], wanted: list[str]) -> int:
 
 def table(parts: dict[str, Score]) -> Iterator[str]:
     """Lines to print."""
-    yield f"{'finding':8} {'queries':>8} {'recall@3':>9} {'MRR':>6} {'first':>6} {'misled':>7} {'silent':>7}"
+    yield f"{'finding':21} {'queries':>8} {'recall@3':>9} {'MRR':>6} {'first':>6} {'misled':>7} {'silent':>7}"
     for name, one in parts.items():
-        yield (f"{name:8} {one.queries:8} {one.recall:9.3f} {one.mrr:6.3f} {one.first:6.3f} {one.misled:7.3f} "
+        yield (f"{name:21} {one.queries:8} {one.recall:9.3f} {one.mrr:6.3f} {one.first:6.3f} {one.misled:7.3f} "
                f"{one.silent:7.3f}")  # fmt: skip
 
 
-def measure(parts: tuple[str, ...] = ("tune", "aside")) -> dict[str, Score]:
-    """The figures of the sets on SQLite, on a database of their own."""
+def measure(parts: tuple[str, ...] = ("tune", "aside"), url: str = "") -> dict[str, Score]:
+    """The figures of the sets, on an empty database at `url`; on SQLite, in a file of their own, without one."""
     with tempfile.TemporaryDirectory(prefix="finding-") as folder:
-        seed(f"sqlite:///{pathlib.Path(folder)}/town.db")
+        seed(url or f"sqlite:///{pathlib.Path(folder)}/town.db")
         scores = {part: score(list(ask(queries(part)))) for part in parts}
         db.close()
     return scores
+
+
+def measure_on_postgres() -> dict[str, Score]:
+    """The same figures on PostgreSQL."""
+    from tests.postgres import Server
+
+    with Server() as server:
+        server.create("finding")
+        found = measure(url=f"postgresql://postgres@/finding?host={server.data}")
+    return {f"{part} on PostgreSQL": one for part, one in found.items()}
 
 
 def main() -> None:
