@@ -13,14 +13,14 @@ import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from circular import catalog, cli, db, imports, search, settings
+from circular import catalog, categories, cli, db, imports, search, settings
 from circular.imports.loading import BATCH
 from circular.people import Actor
 
 ADMIN = Actor(None, "admin", "cli")
 KEPT = pathlib.Path("var/bench")
-SHAPES = ("bench/catalogue.py", "circular/catalog.py", "circular/search.py", "circular/vocabulary.py",
-          "circular/text.py", "circular/ranges.py", "circular/checks.py", "circular/migrations/*.py", "fixtures/demo/*",
+SHAPES = ("bench/catalogue.py", "circular/catalog.py", "circular/categories.py", "circular/search.py",
+          "circular/vocabulary.py", "circular/text.py", "circular/ranges.py", "circular/checks.py", "circular/migrations/*.py", "fixtures/demo/*",
           "fixtures/vocabulary/*")  # fmt: skip
 NOUNS = (
     "poutre planche porte fenêtre tuile brique parpaing carrelage lavabo évier radiateur câble tôle zinc palette volet "
@@ -39,7 +39,7 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
     The first rows of a longer catalogue are those of a shorter one.
     """
     chance, other = random.Random(41271), random.Random(7391)
-    categories = [category["code"] for category in catalog.categories() if category["unit"] == "piece"]
+    codes = [category["code"] for category in categories.every() if category["unit"] == "piece"]
     for _ in range(count):
         wood = "bois " if chance.random() < 0.1 else ""
         lot = "Lot de " if chance.random() < 0.8 else ""
@@ -47,7 +47,7 @@ def rows(count: int) -> Iterator[dict[str, Any]]:
             "kind": "material",
             "title": f"{chance.choice(NOUNS)} {wood}{chance.choice(ADJECTIVES)} {_made_up(chance)}",
             "description": f"{lot}{chance.choice(NOUNS)} {chance.choice(ADJECTIVES)}, bon état, démonté avec soin.",
-            "category": chance.choice(categories),
+            "category": chance.choice(codes),
             "quantity": chance.randint(20, 90),
             "unit": "piece",
             "place": chance.choice(PLACES),

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import time_machine
 
-from circular import catalog, cli, db, imports, settings
+from circular import cli, db, imports, queries, settings
 
 QUERIES = settings.ROOT / "fixtures" / "search" / "queries.csv"
 NOON = "2026-12-01T16:00:00Z"  # in Martinique
@@ -42,7 +42,7 @@ class Score(NamedTuple):
     silent: float
 
 
-def queries(part: str = "") -> list[Query]:
+def asked_of(part: str = "") -> list[Query]:
     """The table, or one set of it."""
     with QUERIES.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if part in ("", row["set"])]
@@ -67,7 +67,7 @@ def ask(asked: list[Query]) -> Iterator[tuple[Query, list[str]]]:
     """Each query with the listings (`external_id`) that are found."""
     with time_machine.travel(NOON, tick=False):
         for query in asked:
-            page = catalog.find(catalog.query({"q": query.text, "limit": LOOKED_AT}))
+            page = queries.find(queries.query({"q": query.text, "limit": LOOKED_AT}))
             yield query, [listing["external_id"] for listing in page.items]
 
 
@@ -103,7 +103,7 @@ def measure(parts: tuple[str, ...] = ("tune", "aside"), url: str = "") -> dict[s
     """The figures of the sets, on an empty database at `url`; on SQLite, in a file of their own, without one."""
     with tempfile.TemporaryDirectory(prefix="finding-") as folder:
         seed(url or f"sqlite:///{pathlib.Path(folder)}/town.db")
-        scores = {part: score(list(ask(queries(part)))) for part in parts}
+        scores = {part: score(list(ask(asked_of(part)))) for part in parts}
         db.close()
     return scores
 
@@ -129,7 +129,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="finding-") as folder:
         seed(f"sqlite:///{pathlib.Path(folder)}/town.db")
-        for query, answer in ask(queries(options.set or "tune")):
+        for query, answer in ask(asked_of(options.set or "tune")):
             if wrong := _wrong(query, answer):
                 print(f"{wrong:7} {query.language:3} {query.text!r}: {_short(answer)}, not {_short(query.expected)}")
         db.close()

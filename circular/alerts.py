@@ -1,6 +1,6 @@
 """Alerts: saved searches. When something is published that one finds, its person is told, once a day at the most.
 
-What an alert finds is what `catalog.find` finds exactly: listings that hold each of its words, in the title or anywhere
+What an alert finds is what `queries.find` finds exactly: listings that hold each of its words, in the title or anywhere
 (category labels in six languages too), and one token for each facet. So a listing is matched by its words alone: each
 alert waits under its rarest token, a batch of new listings looks up the tokens that it holds, and an alert is read once
 for each batch at the most (10,000 alerts and 1,000 listings: not ten million comparisons). An alert that has a hit looks no
@@ -17,7 +17,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, search, settings, vocabulary
+from circular import catalog, clock, db, notices, people, queries, search, settings, vocabulary
 from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import analyse
@@ -79,11 +79,11 @@ def add(person_id: int, values: Mapping[str, Any], origin: str) -> dict[str, Any
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("invalid" | "alert_too_wide" | "too_many_alerts").
     """
-    query = catalog.query({name: values[name] for name in ASKED if name in values})
+    query = queries.query({name: values[name] for name in ASKED if name in values})
     asked = {name: values[name] for name in ASKED if values.get(name) not in (None, "")}
     if query.q:
         asked["q"] = query.q
-    tokens = catalog.tokens(query)
+    tokens = queries.tokens(query)
     if not tokens:  # it would find everything
         raise Refusal("alert_too_wide")
     with db.transaction():
@@ -114,7 +114,7 @@ def read_again(limit: int = 10**6) -> None:
         for alert in _select("read_with < ? AND ends_at > ? ORDER BY read_with LIMIT ?", words, _now(), limit):
             db.run("UPDATE alert SET read_with = ? WHERE id = ?", words, alert["id"])
             try:
-                tokens = catalog.tokens(catalog.query(alert["asked"]))
+                tokens = queries.tokens(queries.query(alert["asked"]))
             except Refusal:  # a place or a category of it is gone
                 continue
             if tokens and tokens != alert["tokens"].split():
@@ -150,7 +150,7 @@ def stop(person_id: int, choice: int | None = None, words: str = "") -> int:
                 raise Refusal("no_such_alert")
             alerts = [alerts[choice - 1]]
         elif words:
-            named, typed = set(catalog.tokens(catalog.query({"q": words}))), set(analyse(words))
+            named, typed = set(queries.tokens(queries.query({"q": words}))), set(analyse(words))
             alerts = [
                 alert for alert in alerts
                 if (named and named <= set(alert["tokens"].split()))
@@ -240,10 +240,10 @@ def _tell(limit: int) -> int:
 def _found(alert: Mapping[str, Any]) -> dict[str, Any] | None:
     """The listing to tell of: the hit if it still matches and there is some left, else a newer one; None if none."""
     try:
-        query = catalog.query({"min_quantity": 0.001, **alert["asked"]})
+        query = queries.query({"min_quantity": 0.001, **alert["asked"]})
     except Refusal:  # a place or a category of it is gone
         return None
-    return catalog.match_of(query, alert["hit_id"])
+    return queries.match_of(query, alert["hit_id"])
 
 
 # --- personal data ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The catalogue: listings of materials, tools, machines, rooms and workshops, and their categories.
+"""The catalogue: listings of materials, tools, machines, rooms and workshops.
 
 Quantities are thousandths of the listing's unit inside (`milli`), masses grams, times milliseconds since 1970 UTC.
 A listing's facts are a dict with the contract's field names; doors write them in their own form.
@@ -6,12 +6,8 @@ A listing's facts are a dict with the contract's field names; doors write them i
 
 from __future__ import annotations
 
-import collections
 import contextlib
-import functools
-import itertools
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
@@ -22,7 +18,7 @@ import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
-from circular import clock, db, places, ranges, search, settings, vocabulary, wishes
+from circular import categories, clock, db, places, ranges, search, settings, vocabulary
 from circular.checks import MILLI, MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -40,20 +36,6 @@ TITLE_LIMIT = 200
 EXTERNAL_ID_LIMIT = 120
 T = TypeVar("T")
 FIRST_NUMBER = 1000  # so that a code has 5 digits or more: a bare number is never ambiguous
-
-
-class Category(db.Table):
-    """What a thing is, in a tree over the PEMD and REP families. Labels: JSON by language."""
-
-    code = TextField(primary_key=True)
-    parent = TextField(default="")
-    unit = TextField()
-    labels = TextField()
-    unverified = TextField(default="")  # languages whose label no native reader has checked, joined by |
-    waste_code = TextField(default="")
-    co2e_kg_per_kg = FloatField(null=True)
-    co2e_source = TextField(default="")
-    position = IntegerField(default=0)
 
 
 class Counter(db.Table):
@@ -188,554 +170,7 @@ def is_code(text: str) -> bool:
     return bool(re.fullmatch(r"[0-9]{5,18}", text)) and bool(damm.is_valid(text))
 
 
-# --- categories -------------------------------------------------------------------------------------------------------
-def put_category(values: Mapping[str, Any]) -> str:
-    """Add a category or correct it: "created", "updated" or "unchanged". Call inside a transaction."""
-    found = db.dicts("SELECT * FROM category WHERE code = ?", values["code"])
-    if found and all(found[0][name] == value for name, value in values.items()):
-        return "unchanged"
-    db.run("DELETE FROM category WHERE code = ?", values["code"])
-    Category.insert(**values).execute()
-    db.insert_once(Counter, name="categories", last=0)
-    db.run("UPDATE counter SET last = last + 1 WHERE name = 'categories'")
-    return "updated" if found else "created"
-
-
-def categories() -> list[dict[str, Any]]:
-    """Every category in the town's order, labels by language."""
-    found = db.dicts(
-        "SELECT code, parent, unit, labels, unverified, waste_code, co2e_kg_per_kg, co2e_source FROM category "
-        "ORDER BY position, code"
-    )
-    for category in found:
-        category["labels"] = json.loads(category["labels"])
-        category["unverified"] = [language for language in category["unverified"].split("|") if language]
-        category["parent"] = category["parent"] or None
-    return found
-
-
-def category_exists(code: str) -> bool:
-    """True when `code` is a category."""
-    return _category(code) is not None
-
-
-def below(code: str) -> list[str]:
-    """A category and all that are below it."""
-    token = search.facet("c", code)
-    return [other for other, facts in _categories().items() if token in facts.terms.split()]
-
-
-class _CategoryFacts(NamedTuple):
-    terms: str  # the words of its labels and of its parents', and a facet token for each
-    labels: tuple[frozenset[str], ...]  # the words of each of its own labels
-    depth: int  # 1 for a family
-    filed: frozenset[str]  # its code, those above and those below it
-    family: bool  # several others are below it
-    position: int  # in the town's order; what is filed under a family itself comes after the rest of the family
-    co2e_kg_per_kg: float | None
-
-
-def _category(code: str) -> _CategoryFacts | None:
-    return _categories().get(code)
-
-
-def _categories(known: Mapping[str, int] | None = None) -> dict[str, _CategoryFacts]:
-    return _recall("categories", _read_categories) if known is None else _read_categories(known)
-
-
-def _read_categories(counters: Mapping[str, int] | None = None) -> dict[str, _CategoryFacts]:
-    known = db.counters() if counters is None else counters
-    return _category_tree(known.get("categories"), known.get(vocabulary.VERSION), id(db.database.obj))
-
-
-@functools.lru_cache(maxsize=2)
-def _category_tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict[str, _CategoryFacts]:
-    """Facts by category, read again in every process when one was added or corrected."""
-    found = {category["code"]: category for category in categories()}
-    lines = {}
-    for code in found:
-        lines[code], parent = [code], found[code]["parent"]
-        while parent and parent in found and parent not in lines[code]:
-            lines[code].append(parent)
-            parent = found[parent]["parent"]
-    last = {one: n for n, line in enumerate(lines.values()) for one in line}
-    lexicon = vocabulary.lexicon()
-    tree = {}
-    for code, category in found.items():
-        lineage = lines[code]
-        labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
-        named = dict.fromkeys(
-            lexicon.mention[concept]
-            for ancestor in lineage
-            for language, label in found[ancestor]["labels"].items()
-            for term in lexicon.terms(analyse(label), language)
-            for concept in term.concepts
-        )
-        terms = [
-            *dict.fromkeys(map(search.word, analyse(labels))),
-            *named,
-            *(search.facet("c", ancestor) for ancestor in lineage),
-        ]
-        own = tuple(frozenset(analyse(label)) for label in category["labels"].values())
-        filed = frozenset([*lineage, *(other for other, line in lines.items() if code in line)])
-        tree[code] = _CategoryFacts(
-            " ".join(terms),
-            own,
-            len(lineage),
-            filed,
-            len(filed) > len(lineage) + 2,
-            1 + last[code],
-            category["co2e_kg_per_kg"],
-        )
-    return tree
-
-
-def guess_category(text: str) -> str | None:
-    """The category that a text names: that of the first thing in it, else that of which most of its words are in the
-    labels (of the parents too), then a label said whole, then the word that comes first, then the narrower; None when
-    nothing names one.
-    """
-    wish, lexicon, tree = wishes.read(text), vocabulary.lexicon(), _categories()
-    for unit in wish.units:
-        for concept in unit.concepts:
-            for code in lexicon.categories[concept]:
-                if code in tree:
-                    return str(code)
-    words = [word for unit in wish.units for word in unit.typed.split()]
-    best, guess = (0, False, 0, 0), None
-    for code, category in tree.items():
-        named = [n for n, word in enumerate(words) if any(word in label for label in category.labels)]
-        if named:
-            terms = set(category.terms.split())
-            whole = any(label <= set(words) for label in category.labels)
-            rank = (sum(word in terms for word in words), whole, -named[0], category.depth)
-            if rank > best:
-                best, guess = rank, code
-    return guess
-
-
 # --- reading ----------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What somebody looks for. `min_quantity` is in thousandths; `available_on` in milliseconds since 1970."""
-
-    q: str = ""
-    kind: str = ""
-    category: str = ""
-    place: str = ""
-    commune: str = ""
-    condition: str = ""
-    min_quantity: int = 0
-    price_max_cents: int | None = None
-    free: bool | None = None  # False: what costs something
-    available: bool = False  # some of it can be reserved now
-    available_on: int | None = None
-    near: tuple[float, float] | None = None
-    radius_km: float = 10.0
-    home: tuple[float, float] | None = None  # what is nearer goes first, all else alike; narrows nothing
-    limit: int = 20
-    cursor: str = ""
-    facets: bool = False  # count them too (facets.py)
-
-
-def query(values: Mapping[str, Any]) -> Query:
-    """A query from what a person typed or a link says. Raises: Refusal("invalid") naming each wrong field."""
-    fields = Fields({name: value for name, value in values.items() if value not in (None, "")}, partial=True)
-    fields.text("q", 200)
-    fields.choice("kind", KINDS)
-    fields.choice("condition", CONDITIONS)
-    fields.text("category", 40)
-    if fields.clean.get("category") and not category_exists(fields.clean["category"]):
-        fields.errors.add("category", "unknown_category", value=fields.clean["category"])
-    fields.text("place", 40)
-    if fields.clean.get("place") and db.value("SELECT 1 FROM place WHERE code = ?", fields.clean["place"]) is None:
-        fields.errors.add("place", "unknown_place", value=fields.clean["place"])
-    fields.text("commune", 60)
-    if fields.clean.get("commune"):
-        found = places.find_commune(fields.clean["commune"])
-        if found is None:
-            fields.errors.add("commune", "unknown_commune", value=fields.clean["commune"])
-        fields.clean["commune"] = found or ""
-    fields.milli("min_quantity", whole=False)
-    fields.whole("price_max_cents", default=None)
-    for name in ("free", "available", "facets"):
-        fields.flag(name)
-    fields.moment("available_on", settings.get().timezone)
-    fields.whole("limit", most=100)
-    if fields.clean.get("limit") == 0:
-        fields.errors.add("limit", "positive")
-    fields.text("cursor", 1500)
-    _check_near(fields)
-    return Query(**fields.done())
-
-
-def _check_near(fields: Fields) -> None:
-    if "near" in fields.values:
-        numbers = [read_number(part) for part in str(fields.values["near"]).split(",")]
-        if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
-            latitude, longitude = float(numbers[0]), float(numbers[1])
-            if abs(latitude) <= 90 and abs(longitude) <= 180:
-                fields.clean["near"] = (latitude, longitude)
-        if "near" not in fields.clean:
-            fields.errors.add("near", "near")
-    fields.milli("radius_km", whole=False)
-    if "radius_km" in fields.clean:
-        fields.clean["radius_km"] /= MILLI
-
-
-class Page(NamedTuple):
-    """Listings in order, where the next page starts (None when this is the last), and what the search made of the words.
-
-    `mode` is `exact` when each holds all that was asked for. `relaxed` names what had to be left out so that something is
-    found: `place`, `quantity`, `size`, `words`. `nearest` is what may do instead when nothing is found.
-    """
-
-    items: list[dict[str, Any]]
-    next: str | None
-    mode: str = search.EXACT
-    relaxed: tuple[str, ...] = ()
-    wish: wishes.Wish = wishes.Wish()
-    nearest: tuple[dict[str, Any], ...] = ()
-    rung: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A query as it is put to the index: what is wanted, without what was left out, and how to order what fits."""
-
-    query: Query
-    units: tuple[wishes.Unit, ...]
-    narrowed: str  # expression of facets and sizes
-    minimum: int  # thousandths
-    looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
-    near: tuple[float, float] | None
-    sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
-    broad: bool  # in the town's order of categories
-    tree: Mapping[str, _CategoryFacts]
-
-
-WINDOW = 40  # listings that are put in order together, newest first from window to window
-LOOKED_AT = 500  # of those with about as many as somebody wants: 1 ms at most, even if most of them are reserved
-NEAREST = 3
-
-
-def find(query: Query) -> Page:
-    """Published listings that match: what fits best, then what can be reserved now, then the nearer, then the newest.
-
-    Raises: Refusal("bad_cursor").
-    """
-    counters = db.counters()
-    wish, tree = wishes.read(query.q, counters), _categories(counters)
-    if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
-        return Page([], None, wish=wish)
-    start = search.decode_cursor(query.cursor) if query.cursor else None
-    rungs = _rungs(wish)
-    found: list[_Placed] = []
-    rung = 0
-    left_out: tuple[str, ...] = ()
-    for rung, left_out in enumerate(rungs):
-        if start is not None and rung != start.rung:
-            continue
-        asked = _asked(query, wish, left_out, tree)
-        found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
-        if found:
-            break
-    more = None
-    if len(found) > query.limit:
-        more = found[query.limit - 1].cursor(rung).encode()
-    items = [one.facts for one in found[: query.limit]]
-    relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
-    fits = not relaxed and not wish.ignored and (not items or _fits(wish, items[0]["id"]))
-    nearest = () if items or start else tuple(_nearest(query, wish, tree))
-    return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
-
-
-def _fits(wish: wishes.Wish, listing_id: int) -> bool:
-    """True when a listing has the qualities too, which only rank."""
-    if all(unit.is_thing for unit in wish.units):
-        return True
-    match = search.matching(search.all_of(unit.within() for unit in wish.units))
-    query = f"SELECT 1 FROM {match.source} WHERE {match.condition} AND {match.order} = ?"
-    return db.value(query, *match.params, listing_id) is not None
-
-
-def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
-    """What to leave out, the least first: nothing; the place, the quantity or the size; all three; words."""
-    hard = [name for name, asked in (("place", wish.spot), ("quantity", wish.amount), ("size", wish.sizes)) if asked]
-    rungs: list[tuple[str, ...]] = [(), *((one,) for one in hard)]
-    if len(hard) > 1:
-        rungs += [tuple(two) for two in itertools.combinations(hard, 2)] if len(hard) > 2 else []
-        rungs.append(tuple(hard))
-    if not wish.units:
-        return rungs[:1]
-    kept = [n for n, unit in enumerate(wish.units) if not unit.guessed] or list(range(len(wish.units)))
-    if len(wish.units) > 1:
-        order = sorted(range(len(wish.units)), key=lambda n: (n in kept, bool(wish.units[n].concepts), -n))
-        for n in order:
-            if kept != [n]:
-                rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
-        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(wish.units)) if n not in kept)},"))
-    return rungs
-
-
-def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
-    units, facets = wish.units, _narrowing(query)
-    minimum, looked_at, near = query.min_quantity, 0, query.near or query.home
-    sizes: tuple[tuple[int, ...], ...] = ()
-    words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
-    if words:
-        units = tuple(unit for n, unit in enumerate(units) if str(n) not in words.split(","))
-    if words.endswith(","):  # any of them will do
-        units = (wishes.either(units),)
-    if wish.spot is not None:
-        if "place" in left_out:
-            near = query.near or wish.spot.point or query.home
-        else:
-            facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
-    if wish.sizes:
-        fitting = [search.all_of(search.has(search.size(mm)) for mm in one) for one in wish.sizes]
-        if "size" in left_out:
-            sizes = wish.sizes
-        else:
-            facets.append(search.any_of(fitting))
-    if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
-        minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
-        facets += _narrowing(Query(min_quantity=minimum))
-        if wish.amount.unit:
-            facets.append(search.has(search.facet("u", wish.amount.unit)))
-            sizes = ()
-    broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
-    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, looked_at, near, sizes, broad, tree)
-
-
-def _is_family(unit: wishes.Unit, tree: Mapping[str, _CategoryFacts]) -> bool:
-    """True when all that a word may mean is filed under a whole family, or in many places."""
-    return bool(unit.filed) and all(
-        len(codes) > 2 or any(code in tree and tree[code].family for code in codes) for codes in unit.filed
-    )
-
-
-class _Placed(NamedTuple):
-    """A listing in a list: its facts, and the tier and window that it stands in as the `number`th."""
-
-    facts: dict[str, Any]
-    tier: int
-    top: int
-    window: list[int]  # ids in order
-    number: int
-
-    def cursor(self, rung: int) -> search.Cursor:
-        """Where a list goes on after this listing."""
-        shown, top = set(self.window[: self.number]), self.top
-        for one in sorted(self.window, reverse=True):
-            if one not in shown:
-                break
-            shown.discard(one)
-            top = one
-        return search.Cursor(rung, self.tier, top, tuple(sorted(shown, reverse=True)))
-
-
-def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
-    """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
-    nested = wishes.tiers(asked.units, asked.narrowed)
-    first = start.tier if start is not None else _first(asked, nested)
-    seen: set[int] = set()
-    for tier in range(first, len(nested)):
-        expression = nested[tier]
-        if start is not None and tier:  # of an earlier page, nobody remembers what was in the tiers before
-            expression = search.but_not(expression, nested[tier - 1])
-        top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
-        while wanted > 0:
-            found, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
-            ids = [*shown, *(facts["id"] for facts in found)]
-            for number, facts in enumerate(found, len(shown) + 1):
-                wanted -= 1
-                yield _Placed(facts, tier, top, ids, number)
-            seen.update(ids)
-            if not full:
-                break
-            top, shown = lowest, ()
-
-
-def _first(asked: _Asked, nested: list[str]) -> int:
-    """The first tier that may have listings. Where several things are asked for, most often none has all of them: to find
-    none, an engine reads all that match either, so it is asked once, not in every tier.
-    """
-    if sum(unit.is_thing for unit in asked.units) > 1:
-        for tier in range(len(nested) - 1, -1, -1):
-            if not search.fits_any(nested[tier]):
-                return tier + 1
-    return 0
-
-
-def _window(
-    asked: _Asked, expression: str, top: int, passed: set[int], wanted: int
-) -> tuple[list[dict[str, Any]], bool, int]:
-    """The next listings of a tier below an id, in order, without those passed; whether there may be more below them, and
-    below which id.
-
-    They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
-    """
-    ordered = asked.broad or asked.near or asked.sizes
-    size = WINDOW if ordered else min(wanted, WINDOW)
-    now = db.to_ms(clock.now())
-    while True:
-        found = _read(asked, expression, top, size + len(passed))
-        late = {one["id"] for one in found if not _is_ready(one, now)}
-        full = len(found) == size + len(passed)
-        if not full or size == WINDOW or not late:
-            break
-        size = WINDOW
-    lowest = found[-1]["id"] if found else 0
-    if passed:
-        found = [one for one in found if one["id"] not in passed]
-    if ordered or late:
-        keys = {one["id"]: (*_rank(asked, one), one["id"] in late, _distance(asked, one), -one["id"]) for one in found}
-        found.sort(key=lambda one: keys[one["id"]])
-    return found, full, lowest
-
-
-def _is_ready(listing: Mapping[str, Any], now: int) -> bool:
-    """True when somebody can reserve some of it today."""
-    return (
-        listing["available"] >= listing["min_quantity"]
-        and (listing["available_from"] or 0) <= now
-        and (listing["available_until"] or now) >= now
-    )
-
-
-def _rank(asked: _Asked, listing: Mapping[str, Any]) -> tuple[float, ...]:
-    """What goes before in a window: the nearer size, then the category, where a word spans several."""
-    category = asked.tree.get(listing["category"])
-    return (
-        search.mismatch(asked.sizes, listing) if asked.sizes else 0,
-        category.position if asked.broad and category else 0,
-    )
-
-
-def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
-    """Kilometres from where it is asked, to 100 m; 0 when nobody knows."""
-    if asked.near is None or listing["latitude"] is None or listing["longitude"] is None:
-        return 0.0
-    squeeze = math.cos(math.radians(asked.near[0]))
-    north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
-    return round(math.hypot(north, east) * ranges.KM_OF_A_DEGREE, 1)
-
-
-def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
-    match = search.matching(expression, asked.looked_at, top or 2**62)
-    sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", match, asked.query, top or None, asked.minimum)
-    now = db.to_ms(clock.now())
-    return _facts(db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), asked.tree)
-
-
-def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
-    """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
-    facets = _narrowing(query)
-    for expression in wishes.instead(wish):
-        asked = _Asked(
-            query,
-            (),
-            search.all_of([*facets, expression]),
-            query.min_quantity,
-            0,
-            query.near or query.home,
-            (),
-            False,
-            tree,
-        )
-        found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
-        if found:
-            yield from found
-            return
-
-
-def count(query: Query, page: Page, most: int = 99) -> str:
-    """How many listings a first page's query finds in all: "12", or "99+" (counting stops there, so that it stays flat)."""
-    if page.next is None and not query.cursor:
-        return str(len(page.items))
-    found = how_many(query, page, most + 1)
-    return str(found) if found <= most else f"{most}+"
-
-
-def how_many(query: Query, page: Page, most: int) -> int:
-    """How many listings a query finds, read as that of a page was; counted up to `most`."""
-    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
-    match = search.matching(_anywhere(asked), asked.looked_at)
-    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
-    return int(db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most))
-
-
-def _anywhere(asked: _Asked) -> str:
-    return search.all_of([wishes.anywhere(asked.units), asked.narrowed])
-
-
-class Sort(NamedTuple):
-    """What a listing is of, to be counted. `now`: some can be reserved; `fits`: it passes the filters that no token tells."""
-
-    kind: str
-    category: str
-    condition: str
-    place: str
-    commune: str
-    priced: bool
-    now: bool
-    fits: bool
-
-
-def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
-    """How many of each sort are among the newest `most` listings of what a page's query finds.
-
-    Grouped here: an engine sorts them for that (5.5 ms for 2,000 listings, 3 so).
-    """
-    asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], _categories())
-    expression = _anywhere(asked)
-    match = search.matching(expression, most)
-    if not expression:
-        some = "SELECT id FROM listing WHERE status = 'published' ORDER BY id DESC LIMIT ?"
-        match = search.Match(f"({some}) f JOIN listing l ON l.id = f.id", match.condition, (most,), "l.id")
-    conditions, params = _conditions(query, asked.minimum)
-    reservable, present = _reservable()
-    found = db.rows(
-        f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
-        f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {JOINS} WHERE {match.condition}",
-        *present, *params, *match.params,
-    )  # fmt: skip
-    return {Sort(*sort): number for sort, number in collections.Counter(found).items()}
-
-
-def tokens(query: Query) -> list[str]:
-    """What a listing must hold to match a query exactly: one token for each facet, each thing and each size, or several
-    joined by | when any of them will do.
-
-    Nothing when nothing is asked for, or only signs and little words, which name nothing.
-    """
-    wish = wishes.read(query.q)
-    return [] if wish.said and wish.empty and not wish.ignored else [*wishes.tokens(wish), *_facets(query)]
-
-
-def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
-    """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
-    wish = wishes.read(query.q)
-    minimum = max(query.min_quantity, wish.amount.milli if wish.amount and not wish.sizes else 0)
-    match = search.matching(
-        search.all_of(
-            search.any_of(search.has(one) for one in token.split("|"))
-            for token in (*wishes.tokens(wish), *_facets(query))
-        )
-    )
-    for condition, order in (("=", "ASC"), (">", "DESC")):
-        narrowed = match._replace(
-            condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
-        )
-        sql, params = _statement(f"{COLUMNS}, {AVAILABLE} AS available", narrowed, query, None, minimum)
-        now = clock.now_ms()
-        found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
-        if found:
-            return _facts(found)[0]
-    return None
-
-
 class Fresh(NamedTuple):
     """A listing that was published: when, and every word that finds it."""
 
@@ -759,90 +194,9 @@ def take_fresh(limit: int) -> list[Fresh]:
     return [Fresh(*row) for row in found if row[-1] is not None]
 
 
-def _facets(query: Query) -> list[str]:
-    facets = []
-    for kind, value in (("k", query.kind), ("c", query.category), ("m", query.commune), ("s", query.condition)):
-        if value:
-            facets.append(search.facet(kind, value))
-    if query.free:
-        facets.append(search.facet("g", "free"))
-    if query.place:
-        facets.append(search.facet("p", db.value("SELECT id FROM place WHERE code = ?", query.place) or "none"))
-    return facets
-
-
-def _narrowing(query: Query) -> list[str]:
-    """Expressions that what fits the filters of a query has: all of it and, for ranges, somewhat more."""
-    ranged = [
-        ranges.at_least(query.min_quantity),
-        ranges.not_free() if query.free is False else [],
-        [] if query.price_max_cents is None else ranges.at_most(query.price_max_cents),
-        ranges.around(*query.near, query.radius_km) if query.near else [],
-    ]
-    if any(ranged) and db.counters().get(search.REINDEX):  # some listings have no such tokens yet: they are read
-        ranged = []
-    return [
-        search.any_of(map(search.has, tokens)) for tokens in (*([one] for one in _facets(query)), *ranged) if tokens
-    ]
-
-
-def _statement(
-    columns: str, match: search.Match, query: Query, after: int | None, minimum: int
-) -> tuple[str, list[object]]:
-    """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
-    conditions, params = [match.condition], list(match.params)
-    if after is not None:
-        conditions.append(f"{match.order} < ?")
-        params.append(after)
-    more, values = _conditions(query, minimum)
-    sql = f"SELECT {columns} FROM {match.source} {JOINS} WHERE {' AND '.join(conditions + more)}"
-    return sql, params + values
-
-
-def _conditions(query: Query, minimum: int) -> tuple[list[str], list[object]]:
-    """The filters that no token tells, and their parameters; `minimum` is in thousandths."""
-    conditions: list[str] = []
-    params: list[object] = []
-    if minimum:
-        now = clock.now_ms()
-        conditions.append(f"l.quantity >= ? AND {AVAILABLE} >= ?")  # the cheap one first
-        params += [minimum, now, now, minimum]
-    if query.available:
-        reservable, present = _reservable()
-        conditions.append(reservable)
-        params += present
-    if query.free is False:
-        conditions.append("l.price_cents > 0")
-    if query.price_max_cents is not None:
-        conditions.append("l.price_cents <= ?")
-        params.append(query.price_max_cents)
-    if query.available_on is not None:
-        conditions.append("(l.available_from IS NULL OR l.available_from <= ?)")
-        conditions.append("(l.available_until IS NULL OR l.available_until >= ?)")
-        params += [query.available_on, query.available_on]
-    if query.near:
-        latitude, longitude = query.near
-        # Equirectangular distance: within 0.1 % of the great circle at the size of an island (Earth radius 6,371 km).
-        north, east = f"({LATITUDE} - ?)", f"({LONGITUDE} - ?)"
-        conditions.append(f"({north} * {north} + {east} * {east} * ?) <= ?")
-        squeeze = math.cos(math.radians(latitude)) ** 2
-        degrees = query.radius_km / ranges.KM_OF_A_DEGREE
-        params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
-    return conditions, params
-
-
-def _reservable() -> tuple[str, list[object]]:
-    """The condition that somebody can reserve some of a listing now, and its parameters. `_is_ready` says the same."""
-    now = clock.now_ms()
-    condition = (
-        "(l.available_from IS NULL OR l.available_from <= ?) AND (l.available_until IS NULL OR l.available_until >= ?) "
-        f"AND l.quantity >= l.min_quantity AND {AVAILABLE} >= l.min_quantity"
-    )
-    return condition, [now, now, now, now]
-
-
-def _facts(found: list[dict[str, Any]], known: Mapping[str, _CategoryFacts] | None = None) -> list[dict[str, Any]]:
-    tree = _categories() if known is None else known
+def facts_of(found: list[dict[str, Any]], known: Mapping[str, categories.Facts] | None = None) -> list[dict[str, Any]]:
+    """Rows of COLUMNS with `available` as facts, completed in place."""
+    tree = categories.tree() if known is None else known
     for listing in found:
         listing["available"] = max(0, listing["available"])
         listing["hazards"] = orjson.loads(listing["hazards"]) if listing["hazards"] != "[]" else []
@@ -868,7 +222,7 @@ def _get(code: str) -> dict[str, Any] | None:
     found = db.dicts(
         f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} WHERE l.code = ?", now, now, code
     )
-    return _facts(found)[0] if found else None
+    return facts_of(found)[0] if found else None
 
 
 def free(listing_id: int) -> int:
@@ -930,7 +284,7 @@ def stored(after: int = 0, limit: int = 500) -> list[dict[str, Any]]:
     return found
 
 
-def _co2e_kg(listing: Mapping[str, Any], category: _CategoryFacts | None) -> float | None:
+def _co2e_kg(listing: Mapping[str, Any], category: categories.Facts | None) -> float | None:
     """Upper bound of the CO2e (kg) that making this lot anew would emit: mass x the category's sourced factor.
 
     None when the mass or the factor is not known: never guessed.
@@ -951,7 +305,7 @@ def check(values: Mapping[str, Any], *, partial: bool = False, unit: str = "") -
     fields.text("description", 2000)
     fields.text("category", 40, required=True)
     category = fields.clean.get("category")
-    if category and _category(category) is None:
+    if category and category not in _tree():
         fields.errors.add("category", "unknown_category", value=category)
     fields.choice("condition", CONDITIONS, default="good")
     fields.choice("unit", UNITS, required=True)
@@ -1181,7 +535,7 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     if listing["status"] != "published":
         return "", ""
     place_id, language = listing["place_id"], listing["lang"]
-    category, lexicon = _category(listing["category"]), _recall("lexicon", vocabulary.lexicon)
+    category, lexicon = _tree().get(listing["category"]), _recall("lexicon", vocabulary.lexicon)
     sort = tuple(listing[name] for name in ("category", "kind", "condition", "unit"))
     title, description = analyse(listing["title"]), analyse(listing["description"])
     named = lexicon.mentioned(title, language, foreign=True)
@@ -1224,7 +578,7 @@ def _point(site_id: int | None, place_id: int) -> tuple[float | None, float | No
     return db.row(query, site_id, place_id) or (None, None)
 
 
-def _sort_terms(facts: _CategoryFacts | None, category: str, kind: str, condition: str, unit: str) -> str:
+def _sort_terms(facts: categories.Facts | None, category: str, kind: str, condition: str, unit: str) -> str:
     """The words of a category, and a facet token for each sort that a listing is of."""
     filed = facts.terms if facts else search.facet("c", category)
     return " ".join((filed, search.facet("k", kind), search.facet("s", condition), search.facet("u", unit)))
@@ -1354,6 +708,10 @@ def _recall(key: object, read: Callable[[], T]) -> T:
     if key not in shared.recalled:
         shared.recalled[key] = read()
     return shared.recalled[key]  # type: ignore[no-any-return]
+
+
+def _tree() -> Mapping[str, categories.Facts]:
+    return _recall("categories", categories.tree)
 
 
 def _index(listing_id: int, old: tuple[str, str] | None, new: tuple[str, str]) -> None:
@@ -1571,7 +929,7 @@ def of_site(site_id: int, after: int = 0, limit: int = 50) -> list[dict[str, Any
         f"SELECT {COLUMNS}, {AVAILABLE} AS available FROM listing l {JOINS} "
         "WHERE l.site_id = ? AND l.status = 'published' AND l.id > ? ORDER BY l.id LIMIT ?"
     )
-    return _facts(db.dicts(query, now, now, site_id, after, limit))
+    return facts_of(db.dicts(query, now, now, site_id, after, limit))
 
 
 def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tuple[dict[str, Any], int | None]]:

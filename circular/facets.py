@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from circular import catalog, places
+from circular import catalog, categories, places, queries
 
 MOST = 1000  # listings that are counted
 FACETS = ("kind", "category", "place", "commune", "condition", "price", "available")
@@ -32,14 +32,14 @@ class Count(NamedTuple):
     name: str = ""  # of a place or commune
 
 
-def count(query: catalog.Query, page: catalog.Page) -> dict[str, list[Count]]:
+def count(query: queries.Query, page: queries.Page) -> dict[str, list[Count]]:
     """For the query of a page: by kind, category (families; below the one asked for, those under it), place, commune,
     condition, price and what can be reserved now. Kinds, conditions and categories come in the town's order, places and
     communes by number.
     """
     if not page.items:
         return {name: [] for name in FACETS}
-    sorts = catalog.tally(query, page, MOST)
+    sorts = queries.tally(query, page, MOST)
     more = sum(sorts.values()) >= MOST
     below = _below(query.category)
     numbers: dict[str, dict[str, int]] = {name: {} for name in FACETS}
@@ -64,7 +64,7 @@ def count(query: catalog.Query, page: catalog.Page) -> dict[str, list[Count]]:
     return counted
 
 
-def _values(sort: catalog.Sort, below: Mapping[str, str]) -> tuple[str | None, ...]:
+def _values(sort: queries.Sort, below: Mapping[str, str]) -> tuple[str | None, ...]:
     """What a sort of listings counts for in each of FACETS."""
     price, now = PAID if sort.priced else FREE, NOW if sort.now else None
     return sort.kind, below.get(sort.category), sort.place, sort.commune, sort.condition, price, now
@@ -72,7 +72,7 @@ def _values(sort: catalog.Sort, below: Mapping[str, str]) -> tuple[str | None, .
 
 def _below(category: str) -> dict[str, str]:
     """For each category, the choice under which it falls: a family, or what is right below the one asked for."""
-    parents = {one["code"]: one["parent"] or "" for one in catalog.categories()}
+    parents = {one["code"]: one["parent"] or "" for one in categories.every()}
     found = {}
     for code in parents:
         step, seen = code, {code}
@@ -85,7 +85,7 @@ def _below(category: str) -> dict[str, str]:
 
 
 def _missing(
-    numbers: Mapping[str, Mapping[str, int]], query: catalog.Query, page: catalog.Page, below: Mapping[str, str]
+    numbers: Mapping[str, Mapping[str, int]], query: queries.Query, page: queries.Page, below: Mapping[str, str]
 ) -> dict[tuple[str, str], int]:
     """How many are of each choice that none of the newest is of. Only where tokens alone tell what a search finds: to find
     few among many by anything else, all are read.
@@ -103,5 +103,5 @@ def _missing(
         for value in values:
             if value not in numbers[name]:
                 narrowed: dict[str, Any] = {"free": True} if name == "price" else {name: value}
-                found[name, value] = catalog.how_many(replace(query, **narrowed), page, MOST)
+                found[name, value] = queries.how_many(replace(query, **narrowed), page, MOST)
     return found

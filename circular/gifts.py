@@ -10,7 +10,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, i18n, logs, people, reservations
+from circular import catalog, categories, clock, db, i18n, logs, people, reservations
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -98,7 +98,7 @@ def _draft(words: str, quantity: object, unit: str) -> dict[str, Any]:
     return {
         "kind": "material",
         "title": title[:1].upper() + title[1:] or TITLE,
-        "category": catalog.guess_category(title) or _others(),
+        "category": categories.guess(title) or _others(),
         "quantity": quantity,
         "unit": unit,
         "lang": i18n.current(),
@@ -107,8 +107,8 @@ def _draft(words: str, quantity: object, unit: str) -> dict[str, Any]:
 
 def _others() -> str:
     code = str(OTHERS["code"])
-    if not catalog.category_exists(code):
-        catalog.put_category(OTHERS)
+    if not categories.exists(code):
+        categories.put(OTHERS)
     return code
 
 

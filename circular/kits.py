@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, places, projects, reservations, slots
+from circular import catalog, categories, clock, db, notices, people, places, projects, reservations, slots
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 
@@ -123,7 +123,7 @@ class Stock:
         """The lots that may serve a need: materials in its unit, else what is booked."""
         key = (need["category"], need["unit"])
         if key not in self._read:
-            below = catalog.below(need["category"])
+            below = categories.below(need["category"])
             found = [lot for category in below for lot in self._find(MATERIALS, category, need["unit"])]
             found = found or [lot for category in below for lot in self._find(BOOKED, category)]
             self._read[key] = sorted(found, key=lambda lot: (-lot.most(), lot.id))[:MOST_LOTS]

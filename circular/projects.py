@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, IntegerField, TextField
 
-from circular import catalog, clock, db, places, settings, wishes
+from circular import catalog, categories, clock, db, places, settings, wishes
 from circular.checks import MISSING, Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -132,7 +132,7 @@ def _check_needs(fields: Fields) -> None:
         if need.errors:
             fields.errors.add("needs", "needs")
             return
-        if not catalog.category_exists(need.clean["category"]):
+        if not categories.exists(need.clean["category"]):
             fields.errors.add("needs", "unknown_category", value=need.clean["category"])
             return
         needs.append((need.clean["category"], need.clean["quantity"], need.clean["unit"]))

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
-from circular import catalog, db, search
+from circular import db, queries, search
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, signed_in, status_of
 from circular.rendering import page
@@ -69,7 +69,7 @@ def synonyms() -> Response:
         synonyms=found,
         more=more and f"/desk/synonyms?{urlencode({'cursor': more})}",
         added=added,
-        count=len(catalog.find(catalog.Query(q=added["means"])).items) if added else 0,
+        count=len(queries.find(queries.Query(q=added["means"])).items) if added else 0,
     )
 
 

@@ -14,6 +14,7 @@ from circular import (
     alerts,
     callbacks,
     catalog,
+    categories,
     clock,
     db,
     draws,
@@ -24,6 +25,7 @@ from circular import (
     personal,
     places,
     projects,
+    queries,
     reservations,
     search,
     settings,
@@ -89,15 +91,15 @@ def converse(turn: Turn, state: State, command: Command) -> Said:
 # --- finding ----------------------------------------------------------------------------------------------------------
 def _find(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     home = reservations.home_of(turn.actor)
-    return _found(catalog.Query(q=words, min_quantity=1, limit=LINES, cursor=cursor or "", home=home))
+    return _found(queries.Query(q=words, min_quantity=1, limit=LINES, cursor=cursor or "", home=home))
 
 
-def _found(query: catalog.Query) -> dict[str, Any]:
-    page = catalog.find(query)
+def _found(query: queries.Query) -> dict[str, Any]:
+    page = queries.find(query)
     return {
         "items": page.items,
         "next": page.next,
-        "count": catalog.count(query, page) if page.items else "0",
+        "count": queries.count(query, page) if page.items else "0",
         "exact": page.mode == search.EXACT,
         "understood": page.wish.understood,
         "did_you_mean": page.wish.did_you_mean,
@@ -139,7 +141,7 @@ def _project(code: str) -> dict[str, Any]:
 
 def _said(needs: list[dict[str, Any]], amount: str) -> list[str]:
     """`3 Palette, 0,5 kg Vis`: needs by how much is taken, or missing, of each."""
-    labels = {category["code"]: category["labels"] for category in catalog.categories()}
+    labels = {category["code"]: category["labels"] for category in categories.every()}
     language = i18n.current()
     said = []
     for need in needs:
@@ -162,7 +164,7 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
 
 def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     home = reservations.home_of(turn.actor)
-    return _found(catalog.Query(q=words, limit=LINES, cursor=cursor or "", kind="machine", home=home))
+    return _found(queries.Query(q=words, limit=LINES, cursor=cursor or "", kind="machine", home=home))
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import alerts, catalog, db, notices, reservations, search
+from circular import alerts, catalog, db, notices, queries, reservations, search
 from tests.test_reservations import refused
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
@@ -279,13 +279,13 @@ def test_alerts_find_what_the_search_finds(
     asked = {"q": q, **facet}
     with db.database.atomic() as undo:
         db.run("UPDATE listing SET status = 'withdrawn'")
-        if catalog.tokens(catalog.query(asked)):
+        if queries.tokens(queries.query(asked)):
             add(searched, q=q, **facet)
         else:  # only little words
             with refused("alert_too_wide"):
                 add(searched, q=q, **facet)
         listing = searched.listing(title=title, description=description, category=category)
-        page = catalog.find(catalog.query(asked))
+        page = queries.find(queries.query(asked))
         exactly = bool(page.items) and page.mode == "exact"
         alerts.sweep()
         hits = [notice.facts["code"] for notice in notices.untold(10)]

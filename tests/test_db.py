@@ -9,14 +9,7 @@ import sys
 import pytest
 from flask.testing import FlaskClient
 
-from circular import (
-    catalog,
-    cli,
-    db,
-    people,
-    search,
-    settings,
-)
+from circular import catalog, cli, db, people, queries, search, settings
 from tests.postgres import Server
 from tests.town import Town
 
@@ -140,7 +133,7 @@ def test_the_index_is_kept_after_a_migration(town: Town) -> None:
     cli.upgrade()
 
     assert search.installed()
-    assert [listing["title"] for listing in catalog.find(catalog.Query(q="tole")).items] == ["Tôle ondulée"]
+    assert [listing["title"] for listing in queries.find(queries.Query(q="tole")).items] == ["Tôle ondulée"]
 
 
 def test_the_server_of_the_database_restarts(

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import catalog, db, exports, gifts
+from circular import catalog, categories, db, exports, gifts
 from circular.errors import Refusal
 from tests.api.test_listings import problem
 from tests.town import FABIOLA, JOSEPH, Town
@@ -85,7 +85,7 @@ def test_a_town_without_a_category_for_the_rest(town: Town) -> None:
         db.run("UPDATE counter SET last = last + 1 WHERE name = 'categories'")
 
     assert give(town, "vélo")["category"] == "divers"
-    assert catalog.categories()[-1]["code"] == "divers"
+    assert categories.every()[-1]["code"] == "divers"
 
 
 def test_a_gift_goes_to_the_place_that_knows_the_giver(town: Town, client: FlaskClient) -> None:

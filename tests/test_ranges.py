@@ -7,7 +7,7 @@ import math
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from circular import catalog, cli, db, places, ranges, search, sites
+from circular import catalog, cli, db, places, queries, ranges, search, sites
 from tests.town import ADMIN, Town
 
 QUANTITIES = st.integers(1, 10**12)
@@ -16,7 +16,7 @@ LATITUDES, LONGITUDES = st.floats(-89, 89), st.floats(-180, 180)
 
 
 def _titles(**asked: object) -> list[str]:
-    return [one["title"] for one in catalog.find(catalog.query(asked)).items]
+    return [one["title"] for one in queries.find(queries.query(asked)).items]
 
 
 @given(QUANTITIES, QUANTITIES)

@@ -18,7 +18,7 @@ import time_machine
 from flask.testing import FlaskClient
 from stdnum import damm
 
-from circular import alerts, catalog, db, errors, i18n, people, projects, reservations, search, waitlist
+from circular import alerts, categories, db, errors, i18n, people, projects, reservations, search, waitlist
 from tests.conftest import ENGINES
 from tests.sms import test_replies
 from tests.sms.conversation import text
@@ -230,7 +230,7 @@ def _offer_lapsed(w: World) -> Send:
 
 
 def _too_many_alerts(w: World) -> Send:
-    for kind in catalog.categories()[: alerts.MOST_ALERTS]:
+    for kind in categories.every()[: alerts.MOST_ALERTS]:
         alerts.add(w.me.person_id or 0, {"category": kind["code"]}, f"alert:{kind['code']}")
     return w.post("/alerts", {"q": "tuile"}, w.resident)
 

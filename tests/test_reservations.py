@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from circular import catalog, db, draws, notices, reservations, settings, waitlist
+from circular import catalog, db, draws, notices, queries, reservations, settings, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import FABIOLA, JOSEPH, Town
@@ -263,7 +263,7 @@ def test_withdraw_a_listing_that_is_held(town: Town) -> None:
     assert reservations.get(town.staff, made["reference"])["state"] == "cancelled"
     with refused("no_such_listing"):
         town.reserve(town.person(JOSEPH), code, 1)
-    assert catalog.find(catalog.Query(q="planche")).items == []
+    assert queries.find(queries.Query(q="planche")).items == []
 
 
 def test_every_change_is_logged(town: Town) -> None:
@@ -315,7 +315,7 @@ def test_importing_again_what_was_given_away(town: Town) -> None:
             return catalog.put(town.staff, {**row, "quantity": quantity}, "lot-1")
 
     assert load("5") == "created"
-    code = catalog.find(catalog.Query(q="porte")).items[0]["code"]
+    code = queries.find(queries.Query(q="porte")).items[0]["code"]
     made = town.reserve(town.person(), code, 2)
     reservations.pick_up(town.staff, made["reference"], made["pickup_code"])
 
@@ -437,7 +437,7 @@ def test_a_place_that_is_renamed(town: Town) -> None:
     catalog.revise_place(town.staff, "la-sphere", {"name": "Le Globe", "commune": "97209"}, None)
 
     def titles(**query: str) -> list[str]:
-        return [found["title"] for found in catalog.find(catalog.Query(**query)).items]
+        return [found["title"] for found in queries.find(queries.Query(**query)).items]
 
     assert titles(q="globe") == titles(commune="97209") == ["Porte"]
     assert titles(q="sphere") == titles(commune="97213") == []

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import finding
-from circular import catalog, cli, db, imports, search, wishes
+from circular import catalog, categories, cli, db, imports, queries, search, wishes
 from circular.errors import Refusal
 from tests.postgres import Server
 from tests.sms.conversation import text
@@ -24,7 +24,7 @@ NOON = "2026-12-01T16:00:00Z"
 
 def titles(q: str, **more: Any) -> list[str]:
     """What a search finds, in order."""
-    return [one["title"] for one in catalog.find(catalog.query({"q": q, **more})).items]
+    return [one["title"] for one in queries.find(queries.query({"q": q, **more})).items]
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def demo(town: Town) -> Town:
 # --- meaning ----------------------------------------------------------------------------------------------------------
 def test_people_find_what_they_mean(demo: Town) -> None:
     """The `tune` rows of fixtures/search: six languages, typos, sizes, quantities, places; nothing where nothing is."""
-    scored = finding.score(list(finding.ask(finding.queries("tune"))))
+    scored = finding.score(list(finding.ask(finding.asked_of("tune"))))
 
     assert scored.recall >= 0.97
     assert scored.mrr >= 0.95
@@ -59,7 +59,7 @@ def test_both_engines_answer_alike(tmp_path: pathlib.Path, postgres: Server) -> 
     answers = []
     for url in urls:
         finding.seed(url)
-        answers.append([found for _, found in finding.ask(finding.queries("tune"))])
+        answers.append([found for _, found in finding.ask(finding.asked_of("tune"))])
         db.close()
     postgres.drop("alike")
 
@@ -149,7 +149,7 @@ def test_a_typo_of_a_word_that_no_dictionary_has(town: Town) -> None:
     """Held against the words of titles."""
     town.listing(title="Trucmuche Yamazaki", category="divers")
 
-    page = catalog.find(catalog.query({"q": "yamasaki"}))
+    page = queries.find(queries.query({"q": "yamasaki"}))
 
     assert [one["title"] for one in page.items] == ["Trucmuche Yamazaki"]
     assert page.wish.corrected == (("yamasaki", "yamazaki"),)
@@ -167,7 +167,7 @@ def test_sizes_filter(town: Town) -> None:
     assert titles("tole 90x200") == titles("tole 2000 x 900 mm") == ["Tôle A"]
     assert titles("tole 2m50") == titles("tole 250") == ["Tôle 2,50 m"]
     assert titles("tole 60x60") == ["Tôle 60x60 cm"]
-    page = catalog.find(catalog.query({"q": "tole 2m10"}))
+    page = queries.find(queries.query({"q": "tole 2m10"}))
     assert (page.items[0]["title"], page.relaxed, page.mode) == ("Tôle A", ("size",), search.ANY)
 
 
@@ -180,7 +180,7 @@ def test_quantities_filter(town: Town) -> None:
     assert titles("12 portes") == ["Porte grise"]
     assert titles("porte") == ["Porte grise", "Porte blanche"]
     assert titles("2 tonnes de sable") == titles("sable 2t") == ["Sable"]
-    page = catalog.find(catalog.query({"q": "100 portes"}))
+    page = queries.find(queries.query({"q": "100 portes"}))
     assert (len(page.items), page.relaxed) == (2, ("quantity",))
 
 
@@ -191,10 +191,10 @@ def test_places_filter(town: Town) -> None:
 
     assert titles("porte lamentin") == titles("lamanten pot") == titles("porte la sphere") == ["Porte A"]
     assert titles("porte fdf") == titles("porte fort de france") == titles("porte le trois lieu") == ["Porte B"]
-    page = catalog.find(catalog.query({"q": "porte schoelcher"}))
+    page = queries.find(queries.query({"q": "porte schoelcher"}))
     assert [one["title"] for one in page.items] == ["Porte B", "Porte A"]
     assert page.relaxed == ("place",)
-    assert [one["title"] for one in catalog.find(catalog.query({"q": "porte ducos"})).items] == ["Porte A", "Porte B"]
+    assert [one["title"] for one in queries.find(queries.query({"q": "porte ducos"})).items] == ["Porte A", "Porte B"]
 
 
 def test_what_there_is_instead(town: Town, client: FlaskClient) -> None:
@@ -231,14 +231,14 @@ PIECES = (
 def test_any_characters_are_answered(town: Town, q: str) -> None:
     """Never an error of an engine, never everything, and the same pages by any length."""
     with db.database.atomic() as undo:
-        if not catalog.find(catalog.Query(limit=1)).items:
+        if not queries.find(queries.Query(limit=1)).items:
             town.listing(title="Porte", category="menuiserie-porte")
             town.listing(title="Tuile", category="toiture-tuile")
-        query = catalog.Query(q=q, limit=1)
-        page = catalog.find(query)
-        rest = catalog.find(catalog.Query(q=q, limit=5, cursor=page.next)).items if page.next else []
-        whole = catalog.find(catalog.Query(q=q, limit=5)).items
-        assert catalog.count(query, page) == str(len(whole))
+        query = queries.Query(q=q, limit=1)
+        page = queries.find(query)
+        rest = queries.find(queries.Query(q=q, limit=5, cursor=page.next)).items if page.next else []
+        whole = queries.find(queries.Query(q=q, limit=5)).items
+        assert queries.count(query, page) == str(len(whole))
         undo.rollback()
 
     assert [one["id"] for one in [*page.items, *rest]] == [one["id"] for one in whole]
@@ -313,11 +313,11 @@ def test_pages_hold_while_others_publish(town: Town) -> None:
         for n in range(90):
             catalog.put(ADMIN, {"kind": "material", "title": f"Planche bois {n}", "category": ("bois-planche", "bois")[n % 2],
                                 "quantity": 1, "unit": "piece", "place": "la-sphere"}, f"P-{n}")  # fmt: skip
-    before = {one["id"] for one in catalog.find(catalog.query({"q": "bois", "limit": 100})).items}
+    before = {one["id"] for one in queries.find(queries.query({"q": "bois", "limit": 100})).items}
     seen: list[int] = []
     cursor: str | None = ""
     for turn in itertools.count():
-        page = catalog.find(catalog.query({"q": "bois", "limit": 7, "cursor": cursor or ""}))
+        page = queries.find(queries.query({"q": "bois", "limit": 7, "cursor": cursor or ""}))
         seen += [one["id"] for one in page.items]
         cursor = page.next
         if cursor is None:
@@ -350,7 +350,7 @@ def test_what_is_published_is_found_at_once(town: Town) -> None:
 
 def test_guessing_a_category(town: Town) -> None:
     """By what a thing is, in any language."""
-    guessed = [catalog.guess_category(text) for text in ("20 tol 2m", "puertas de madera", "fenet", "qsdfgh")]
+    guessed = [categories.guess(text) for text in ("20 tol 2m", "puertas de madera", "fenet", "qsdfgh")]
 
     assert guessed == ["metal-tole", "menuiserie-porte", "menuiserie-fenetre", None]
 

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from circular import alerts, catalog, cli, i18n, settings, vocabulary
+from circular import alerts, catalog, cli, i18n, queries, settings, vocabulary
 from circular.text import LONGEST_WORD, analyse, fold
 from tests.town import FABIOLA, Town
 
@@ -220,7 +220,7 @@ def changed(tmp_path: pathlib.Path, **words: str) -> pathlib.Path:
 
 def found(q: str) -> list[str]:
     """Titles that a search finds."""
-    return [one["title"] for one in catalog.find(catalog.query({"q": q})).items]
+    return [one["title"] for one in queries.find(queries.query({"q": q})).items]
 
 
 def test_migrating_loads_it_once(town: Town, tmp_path: pathlib.Path) -> None:

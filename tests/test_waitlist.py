@@ -10,7 +10,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import catalog, clock, db, notices, people, reservations, waitlist
+from circular import catalog, clock, db, notices, people, queries, reservations, waitlist
 from circular.people import Actor
 from tests.test_reservations import refused
 from tests.town import ADMIN, JOSEPH, MIRTHA, Town
@@ -51,7 +51,7 @@ def test_what_is_cancelled_is_offered_to_the_first(town: Town) -> None:
 
     assert [notice.person_id for notice in told("offer")] == [first.person_id]
     assert town.available(code) == 0
-    assert catalog.find(catalog.Query(q="planche", min_quantity=1)).items == []
+    assert queries.find(queries.Query(q="planche", min_quantity=1)).items == []
     with refused("sold_out"):
         town.reserve(holder, code)
     assert take(second) is None

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from circular import catalog, clock, db, reservations, waitlist
+from circular import catalog, clock, db, queries, reservations, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import Town
@@ -196,7 +196,7 @@ class Machine(RuleBasedStateMachine):
         assert self.town.available(self.code) == self.available() >= 0
         offered = sum(wanted for _, wanted, until in self.queue if until)
         assert self.free() >= offered
-        listed = catalog.find(catalog.Query(q="planche", min_quantity=1)).items
+        listed = queries.find(queries.Query(q="planche", min_quantity=1)).items
         assert [catalog.amount(one["available"]) for one in listed] == ([self.available()] if self.available() else [])
 
 

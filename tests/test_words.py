@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import catalog, db, search, unfound
+from circular import db, queries, search, unfound
 from tests.api.test_listings import problem
 from tests.town import Town
 
@@ -57,11 +57,11 @@ def test_a_synonym_finds_the_same_pages(town: Town, client: FlaskClient) -> None
         town.listing(title=f"Porte {n}")
     search.add_synonym(town.staff, {"word": "truc", "means": "porte"})
 
-    page = catalog.find(catalog.query({"q": "truc", "limit": 2}))
-    rest = catalog.find(catalog.query({"q": "truc", "limit": 10, "cursor": page.next}))
+    page = queries.find(queries.query({"q": "truc", "limit": 2}))
+    rest = queries.find(queries.query({"q": "truc", "limit": 10, "cursor": page.next}))
 
     assert [one["title"] for one in [*page.items, *rest.items]] == [f"Porte {n}" for n in (4, 3, 2, 1, 0)]
-    assert catalog.count(catalog.query({"q": "truc", "limit": 2}), page) == "5"
+    assert queries.count(queries.query({"q": "truc", "limit": 2}), page) == "5"
 
 
 def test_synonyms_that_say_nothing(town: Town, client: FlaskClient) -> None:

@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, facets, imports, reservations, unfound
+from circular import catalog, facets, imports, queries, reservations, unfound
 from circular.api import auth, schemas, writing
 from circular.errors import Refusal
 
@@ -33,8 +33,8 @@ class Listings(MethodView):
         `facets=true`, `facets` counts what the list can be narrowed to: all that is found, not this page alone.
         """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
-        query = replace(catalog.query(wanted), home=reservations.home_of(auth.visitor()))
-        page = catalog.find(query)
+        query = replace(queries.query(wanted), home=reservations.home_of(auth.visitor()))
+        page = queries.find(query)
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")
         beside = writing.found(page)

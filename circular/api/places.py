@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, places, reservations
+from circular import catalog, categories, places, reservations
 from circular import sites as sites_
 from circular.api import auth, schemas, writing
 
@@ -152,7 +152,7 @@ class Categories(MethodView):
     @lists.response(200, schemas.page_of(schemas.CategoryOut))
     def get(self) -> ResponseReturnValue:
         """Every category, with its label in the six languages and which labels nobody has checked."""
-        return writing.page(catalog.categories(), None)
+        return writing.page(categories.every(), None)
 
 
 @lists.route("/communes")

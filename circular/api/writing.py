@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-from circular import alerts, catalog, clock, db, facets
+from circular import alerts, catalog, clock, db, facets, queries
 from circular.checks import read_number
 from circular.people import Actor
 
@@ -35,7 +35,7 @@ def page(items: list[dict[str, Any]], cursor: str | int | None, **beside: Any) -
     return respond({"items": items, "next": path, **beside})
 
 
-def found(page: catalog.Page) -> dict[str, Any]:
+def found(page: queries.Page) -> dict[str, Any]:
     """What a search made of the words, as far as there is something to say."""
     wish = page.wish
     said = {

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from circular import catalog, places, projects, settings
+from circular import catalog, categories, places, projects, settings
 from circular.checks import MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.imports.listings import import_listings
@@ -156,7 +156,7 @@ def _put_category(order: list[str], cells: Cells) -> str:
     _check_code(fields)
     fields.text("parent", 40)
     parent = fields.clean.get("parent")
-    if parent and parent not in order and not catalog.category_exists(parent):
+    if parent and parent not in order and not categories.exists(parent):
         fields.errors.add("parent", "unknown_category", value=parent)
     fields.choice("unit", catalog.UNITS, required=True)
     for language in settings.LANGUAGES:
@@ -172,7 +172,7 @@ def _put_category(order: list[str], cells: Cells) -> str:
     if clean["code"] not in order:
         order.append(clean["code"])
     clean["labels"] = json.dumps({key: label for key, label in labels.items() if label}, ensure_ascii=False)
-    return catalog.put_category({**clean, "position": order.index(clean["code"])})
+    return categories.put({**clean, "position": order.index(clean["code"])})
 
 
 def _check_factor(fields: Fields) -> None:

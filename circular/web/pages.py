@@ -14,6 +14,7 @@ from flask import Blueprint, Response, request, send_from_directory, url_for
 from circular import (
     calendars,
     catalog,
+    categories,
     clock,
     db,
     draws,
@@ -21,6 +22,7 @@ from circular import (
     kits,
     places,
     projects,
+    queries,
     reservations,
     settings,
     slots,
@@ -57,18 +59,18 @@ def home() -> Response:
     errors: dict[str, list[str]] = {}
     found, total, counted = None, "", {}
     try:
-        query = catalog.query({**asked, "cursor": cursor})
-        found = catalog.find(query)
+        query = queries.query({**asked, "cursor": cursor})
+        found = queries.find(query)
         counted = facets.count(query, found) if asked else {}
-        total = "" if cursor else catalog.count(query, found)
+        total = "" if cursor else queries.count(query, found)
         if not found.items and set(asked) == {"q"}:
             unfound.note_apart(asked["q"], "web")
     except Refusal as refusal:
         if refusal.code != "invalid":
             raise
         errors = field_sentences(refusal.facts["errors"])
-    categories, town = catalog.categories(), places.find_places(limit=SELECT_LIMIT)
-    named = {category["code"]: category for category in categories}
+    named = {category["code"]: category for category in categories.every()}
+    town = places.find_places(limit=SELECT_LIMIT)
     return page(
         "home.html",
         422 if errors else 200,
@@ -79,7 +81,7 @@ def home() -> Response:
         more=found and found.next and f"/?{urlencode({**asked, 'cursor': found.next})}",
         filtered=any(name in asked for name in FILTERS),
         start=not asked and not cursor,
-        categories=[category for category in categories if category["parent"] is None],
+        categories=[category for category in named.values() if category["parent"] is None],
         tiles=TILES,
         now=db.to_ms(clock.now()),
         chosen=named.get(asked.get("category", "")),
@@ -115,7 +117,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         status_of(refusal) if refusal else 200,
         at=url_for("web.listing", code=facts["code"]),
         listing=facts,
-        category=next((found for found in catalog.categories() if found["code"] == facts["category"]), None),
+        category=next((found for found in categories.every() if found["code"] == facts["category"]), None),
         place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
@@ -224,7 +226,7 @@ def _project(code: str, typed: Mapping[str, str], refusal: Refusal | None = None
         project=facts,
         buildable=found["buildable"],
         needs=found["needs"],
-        names={category["code"]: category for category in catalog.categories()},
+        names={category["code"]: category for category in categories.every()},
         place=places.get_place(facts["place"]) if facts["place"] else None,
         typed=typed,
         said=sentence(refusal) if refusal else "",

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from circular import catalog, db, i18n, imports
+from circular import db, i18n, imports, queries
 from circular.errors import Refusal
 from tests.imports.files import plank, rows, xlsx
 from tests.town import ADMIN, Town
@@ -30,7 +30,7 @@ def test_import_creates_then_leaves_unchanged_then_updates(town: Town) -> None:
     report = imports.import_listings(town.staff, rows(*changed))
 
     assert _counts(report) == (0, 1, 1, 0)
-    assert [listing["quantity"] for listing in catalog.find(catalog.Query(q="planche")).items] == [12_000]
+    assert [listing["quantity"] for listing in queries.find(queries.Query(q="planche")).items] == [12_000]
 
 
 def test_import_passes_good_rows_without_the_bad_ones(town: Town) -> None:
@@ -61,7 +61,7 @@ def test_import_dry_run_writes_nothing_and_reports_the_same(town: Town) -> None:
 
     assert _titles() == []
     assert db.value("SELECT last FROM counter WHERE name = 'code'") == counter
-    assert catalog.find(catalog.Query(q="planche")).items == []
+    assert queries.find(queries.Query(q="planche")).items == []
     assert dry == imports.import_listings(ADMIN, rows(*records))
     assert _counts(dry) == (599, 0, 0, 1)  # a quantity of 0
 

@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 from stdnum import damm
 
-from circular import catalog, db, imports, projects, settings
+from circular import catalog, db, imports, projects, queries, settings
 from tests.imports.files import plank, rows
 from tests.town import ADMIN, Town
 
@@ -49,10 +49,10 @@ def _import_apart(url: str, path: pathlib.Path, batch: int, kill_at: int = -1) -
 
 def _found() -> list[str]:
     """The external_ids of all planks, as a search pages through them."""
-    page = catalog.find(catalog.Query(q="planche", limit=100))
+    page = queries.find(queries.Query(q="planche", limit=100))
     found = page.items
     while page.next:
-        page = catalog.find(catalog.Query(q="planche", limit=100, cursor=page.next))
+        page = queries.find(queries.Query(q="planche", limit=100, cursor=page.next))
         found += page.items
     return [str(listing["external_id"]) for listing in found]
 
@@ -132,7 +132,7 @@ def test_one_batch_creates_updates_and_leaves(town: Town) -> None:
         ("Planche sapin", "p-1", 10_000), ("Tôle", "p-2", 10_000), ("Planche sapin", "p-3", 4_000),
         ("Porte", "p-4", 10_000), ("Brique", "p-3", 10_000),
     ]  # fmt: skip
-    assert [one["title"] for one in catalog.find(catalog.Query(q="brique")).items] == ["Brique"]
+    assert [one["title"] for one in queries.find(queries.Query(q="brique")).items] == ["Brique"]
 
 
 def test_the_same_thing_twice_in_a_batch_is_one(town: Town) -> None:
@@ -143,7 +143,7 @@ def test_the_same_thing_twice_in_a_batch_is_one(town: Town) -> None:
 
     assert outcomes == ["created", "unchanged", "updated"]
     assert db.rows("SELECT title FROM listing") == [("Poutre",)]
-    assert [one["title"] for one in catalog.find(catalog.Query(q="poutre")).items] == ["Poutre"]
+    assert [one["title"] for one in queries.find(queries.Query(q="poutre")).items] == ["Poutre"]
 
 
 def test_a_batch_that_breaks_leaves_nothing(town: Town) -> None:

@@ -15,7 +15,7 @@ from babel.messages.pofile import read_po
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import catalog, cli, db, errors, i18n, imports, reservations
+from circular import catalog, categories, cli, db, errors, i18n, imports, queries, reservations
 from circular.i18n import LANGUAGES
 from circular.text import shorten
 from sms import dialogue, replies, screens, segments
@@ -499,7 +499,7 @@ def walk(person: int) -> Iterator[tuple[Screen, State]]:
             yield take("mine", {}, pickup_code=pin)
             yield take("extend", {}, pickup_code=pin)
             yield take("cancel", {}, pickup_code=pin)
-    for category in catalog.categories():
+    for category in categories.every():
         screen, state = take("search", {}, words=category["labels"]["fr"])
         while True:
             yield screen, state
@@ -567,4 +567,4 @@ def test_words_that_are_suggested_find_something(language: str, town: Town) -> N
     suggested = TEXTS[language]["none"][0].split(": ")[-1].split(".")[0].split(", ")
     assert len(suggested) >= 4
     for word in suggested:
-        assert catalog.find(catalog.Query(q=word, min_quantity=1, limit=1)).items, word
+        assert queries.find(queries.Query(q=word, min_quantity=1, limit=1)).items, word

@@ -262,7 +262,7 @@ def test_what_breaks_is_a_page(client: FlaskClient, monkeypatch: pytest.MonkeyPa
     def broken(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("circular.catalog.find", broken)
+    monkeypatch.setattr("circular.queries.find", broken)
     response = client.get("/")
 
     assert response.status_code == 500

@@ -8,7 +8,7 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from circular import catalog, db, people, projects, reservations, settings
+from circular import catalog, db, people, projects, queries, reservations, settings
 from tests.town import ADMIN, FABIOLA, Town
 from tests.web.conftest import read, reserve
 
@@ -190,7 +190,7 @@ def test_a_project_refused_keeps_what_was_typed(town: Town, client: FlaskClient)
 
     wrong = client.post(f"/p/{code}/reserve", data={"tel": "0596 50 00 00"})
     for lot in ("Palette", "Vis"):
-        found = catalog.find(catalog.query({"q": lot})).items[0]
+        found = queries.find(queries.query({"q": lot})).items[0]
         town.reserve(town.person(), found["code"], catalog.amount(found["available"]))
     gone = client.post(f"/p/{code}/reserve", data={"tel": "0696 00 00 02"})
 
