@@ -20,7 +20,7 @@ from circular.people import Actor
 ADMIN = Actor(None, "admin", "cli")
 KEPT = pathlib.Path("var/bench")
 SHAPES = ("bench/catalogue.py", "circular/catalog.py", "circular/search.py", "circular/vocabulary.py",
-          "circular/text.py", "circular/checks.py", "circular/migrations/*.py", "fixtures/demo/*",
+          "circular/text.py", "circular/ranges.py", "circular/checks.py", "circular/migrations/*.py", "fixtures/demo/*",
           "fixtures/vocabulary/*")  # fmt: skip
 NOUNS = (
     "poutre planche porte fenêtre tuile brique parpaing carrelage lavabo évier radiateur câble tôle zinc palette volet "
@@ -65,7 +65,8 @@ def put(pending: Iterable[dict[str, Any]], name: str) -> None:
     """Write listings as the import of a file does: durable and searchable batch by batch."""
     numbered = enumerate(pending)
     while batch := list(itertools.islice(numbered, BATCH)):
-        with db.transaction(), catalog.bulk():
+        names = [(row["place"], f"{name}-{number}") for number, row in batch]
+        with db.transaction(), catalog.bulk(names):
             for number, row in batch:
                 catalog.put(ADMIN, row, f"{name}-{number}")
 

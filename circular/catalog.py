@@ -22,7 +22,7 @@ import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
-from circular import clock, db, places, search, settings, vocabulary, wishes
+from circular import clock, db, places, ranges, search, settings, vocabulary, wishes
 from circular.checks import MILLI, MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -421,9 +421,8 @@ class _Asked:
 
 
 WINDOW = 40  # listings that are put in order together, newest first from window to window
-LOOKED_AT = 2000  # few have as many as somebody wants, and no index tells who: 3 ms at most, however many match
+LOOKED_AT = 500  # of those with about as many as somebody wants: 1 ms at most, even if most of them are reserved
 NEAREST = 3
-KM_OF_A_DEGREE = 111.195
 
 
 def find(query: Query) -> Page:
@@ -486,7 +485,7 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
 
 
 def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, _CategoryFacts]) -> _Asked:
-    units, facets = wish.units, [search.has(token) for token in _facets(query)]
+    units, facets = wish.units, _narrowing(query)
     minimum, looked_at, near = query.min_quantity, 0, query.near
     sizes: tuple[tuple[int, ...], ...] = ()
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
@@ -507,6 +506,7 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
             facets.append(search.any_of(fitting))
     if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
         minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
+        facets += _narrowing(Query(min_quantity=minimum))
         if wish.amount.unit:
             facets.append(search.has(search.facet("u", wish.amount.unit)))
             sizes = ()
@@ -569,8 +569,7 @@ def _first(asked: _Asked, nested: list[str]) -> int:
     """
     if sum(unit.is_thing for unit in asked.units) > 1:
         for tier in range(len(nested) - 1, -1, -1):
-            match = search.matching(nested[tier])
-            if db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is None:
+            if not search.fits_any(nested[tier]):
                 return tier + 1
     return 0
 
@@ -626,7 +625,7 @@ def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
         return 0.0
     squeeze = math.cos(math.radians(asked.near[0]))
     north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
-    return round(math.hypot(north, east) * KM_OF_A_DEGREE, 1)
+    return round(math.hypot(north, east) * ranges.KM_OF_A_DEGREE, 1)
 
 
 def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
@@ -638,7 +637,7 @@ def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str
 
 def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, _CategoryFacts]) -> Iterator[dict[str, Any]]:
     """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
-    facets = [search.has(token) for token in _facets(query)]
+    facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
             query, (), search.all_of([*facets, expression]), query.min_quantity, 0, query.near, (), False, tree
@@ -770,6 +769,21 @@ def _facets(query: Query) -> list[str]:
     return facets
 
 
+def _narrowing(query: Query) -> list[str]:
+    """Expressions that what fits the filters of a query has: all of it and, for ranges, somewhat more."""
+    ranged = [
+        ranges.at_least(query.min_quantity),
+        ranges.not_free() if query.free is False else [],
+        [] if query.price_max_cents is None else ranges.at_most(query.price_max_cents),
+        ranges.around(*query.near, query.radius_km) if query.near else [],
+    ]
+    if any(ranged) and db.counters().get(search.REINDEX):  # some listings have no such tokens yet: they are read
+        ranged = []
+    return [
+        search.any_of(map(search.has, tokens)) for tokens in (*([one] for one in _facets(query)), *ranged) if tokens
+    ]
+
+
 def _statement(
     columns: str, match: search.Match, query: Query, after: int | None, minimum: int
 ) -> tuple[str, list[object]]:
@@ -810,7 +824,7 @@ def _conditions(query: Query, minimum: int) -> tuple[list[str], list[object]]:
         north, east = f"({LATITUDE} - ?)", f"({LONGITUDE} - ?)"
         conditions.append(f"({north} * {north} + {east} * {east} * ?) <= ?")
         squeeze = math.cos(math.radians(latitude)) ** 2
-        degrees = query.radius_km / KM_OF_A_DEGREE
+        degrees = query.radius_km / ranges.KM_OF_A_DEGREE
         params += [latitude, latitude, longitude, longitude, squeeze, degrees * degrees]
     return conditions, params
 
@@ -1137,8 +1151,7 @@ def _insert(clean: dict[str, Any], code: str | None, external_id: str | None) ->
         return str(row["code"])
     shared.rows.append(row)
     shared.codes.given.add(row["code"])
-    if external_id:
-        shared.named.pop((row["place_id"], external_id), None)
+    shared.waiting.add((row["place_id"], external_id))
     return str(row["code"])
 
 
@@ -1183,10 +1196,30 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
         _recall(("sort terms", *sort), lambda: _sort_terms(category, *sort)),
         *(search.size(mm) for mm in search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))),
+        ranges.quantity(listing["quantity"]),
+        ranges.price(listing["price_cents"]),
+        *_squares(listing),
     ]
     if not listing["price_cents"]:
         others.append(search.facet("g", "free"))
     return " ".join(titled), " ".join(others)
+
+
+def _squares(listing: Mapping[str, Any]) -> list[str]:
+    """The tokens of where a listing is: itself, else its site, else its place, as LATITUDE and LONGITUDE say."""
+    site_id, place_id = listing["site_id"], listing["place_id"]
+    found = _recall(("point", site_id, place_id), lambda: _point(site_id, place_id))
+    own = (listing["latitude"], listing["longitude"])
+    latitude, longitude = (here if here is not None else there for here, there in zip(own, found, strict=True))
+    return [] if latitude is None or longitude is None else ranges.squares(latitude, longitude)
+
+
+def _point(site_id: int | None, place_id: int) -> tuple[float | None, float | None]:
+    query = (
+        "SELECT COALESCE(s.latitude, p.latitude), COALESCE(s.longitude, p.longitude) FROM place p "
+        "LEFT JOIN site s ON s.id = ? WHERE p.id = ?"
+    )
+    return db.row(query, site_id, place_id) or (None, None)
 
 
 def _sort_terms(facts: _CategoryFacts | None, category: str, kind: str, condition: str, unit: str) -> str:
@@ -1247,6 +1280,7 @@ class _Bulk:
     named: dict[tuple[int, str], dict[str, Any] | None] = field(default_factory=dict)  # by place and external_id
     codes: _Codes = field(default_factory=_Codes)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    waiting: set[tuple[int, str | None]] = field(default_factory=set)  # whose rows these are
     words: list[_Change] = field(default_factory=list)
 
     def write(self) -> None:
@@ -1254,6 +1288,8 @@ class _Bulk:
         for start in range(0, len(self.rows), BLOCK):
             _write_rows(self.rows[start : start + BLOCK])
         self.rows.clear()
+        self.named = {name: found for name, found in self.named.items() if name not in self.waiting}
+        self.waiting.clear()
 
 
 BLOCK = 100  # rows of one statement; codes that are looked up together
@@ -1300,9 +1336,10 @@ def _find_named(place_id: int, external_id: str) -> dict[str, Any] | None:
     """The listing of a place with an `external_id`, as it is stored."""
     shared = _bulk.get()
     if shared is not None:
-        if (place_id, external_id) in shared.named:
+        if (place_id, external_id) in shared.waiting:
+            shared.write()
+        elif (place_id, external_id) in shared.named:
             return shared.named[place_id, external_id]
-        shared.write()  # it may wait
     query = "SELECT * FROM listing WHERE place_id = ? AND external_id = ?"
     return next(iter(db.dicts(query, place_id, external_id)), None)
 
@@ -1451,11 +1488,14 @@ def _holders(listing_id: int) -> int:
 
 
 def revise_place(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | None) -> dict[str, Any]:
-    """Change fields of a place; its listings are then found by its new name and commune. Raises as places.revise_place."""
+    """Change fields of a place; its listings are then found by its new name, commune and position.
+
+    Raises as places.revise_place.
+    """
     with db.transaction():
         found = places.revise_place(actor, code, changes, revision)
-        if {"name", "commune"} & set(changes):
-            reindex(int(found["id"]))
+        if {"name", "commune", "lat", "lon"} & set(changes):
+            reindex("place", int(found["id"]))
         return found
 
 
@@ -1467,11 +1507,23 @@ def allocate(listing_id: int, allocation: str) -> None:
     )  # fmt: skip
 
 
-def reindex(place_id: int) -> None:
-    """Write the search words of a place's published listings anew: its name and commune were copied when each was."""
+def reindex(table: str, number: int) -> None:
+    """Write the search words of a place's or a site's published listings anew: where it is, and a place's name and commune,
+    were copied when each was.
+    """
     with db.transaction(), bulk():
-        for listing in _locked("place_id = ?", place_id):
+        for listing in _locked({"place": "place_id = ?", "site": "site_id = ?"}[table], number):
             _index_anew(listing)
+
+
+TERMS = 2  # counts up whenever `_terms` says something else of a listing than before
+
+
+def renew_terms() -> bool:
+    """Note which terms listings have; False when they have these already, else they must be written anew."""
+    with db.transaction():
+        db.insert_once(Counter, name="terms", last=0)
+        return bool(db.run("UPDATE counter SET last = ? WHERE name = 'terms' AND last <> ?", TERMS, TERMS))
 
 
 def reindex_all() -> None:

@@ -61,7 +61,7 @@ def upgrade() -> list[str]:
     connect()
     ran = db.migrate()
     search.install()
-    if vocabulary.load():
+    if vocabulary.load() | catalog.renew_terms():
         catalog.reindex_all()
         alerts.read_again()
         for _ in range(BATCHES):  # the worker does the rest
@@ -136,7 +136,7 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
     except Refusal as refusal:
         _fail(refusal)
         return
-    if report.updated and not dry_run and kind in ("places", "categories", "communes"):
+    if report.updated and not dry_run and kind in ("places", "categories", "communes", "sites"):
         catalog.reindex_all()
         while catalog.reindex_some():
             pass

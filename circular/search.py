@@ -339,6 +339,19 @@ def exists(token: str) -> bool:
     return db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is not None
 
 
+def fits_any(expression: str) -> bool:
+    """True when a published listing fits an expression, which none may.
+
+    PostgreSQL believes that words are as often together as chance would have it, and to find one of so many it reads the
+    newest: all of them when there is none (149 ms at 100k listings; 5 by its index, which it takes to find them all).
+    """
+    match = matching(expression)
+    found = f"SELECT 1 FROM {match.source} WHERE {match.condition}"
+    if db.is_sqlite():
+        return db.value(f"{found} LIMIT 1", *match.params) is not None
+    return db.value(f"WITH found AS MATERIALIZED ({found}) SELECT 1 FROM found LIMIT 1", *match.params) is not None
+
+
 def frequency(token: str, most: int = 1000) -> int:
     """How many published listings hold a token (any of those joined by |), counted up to `most`."""
     match = matching(any_of(has(one) for one in token.split("|")))
