@@ -20,8 +20,8 @@ from circular.people import Actor
 ADMIN = Actor(None, "admin", "cli")
 KEPT = pathlib.Path("var/bench")
 SHAPES = ("bench/catalogue.py", "circular/catalog.py", "circular/categories.py", "circular/search.py",
-          "circular/vocabulary.py", "circular/text.py", "circular/ranges.py", "circular/checks.py", "circular/migrations/*.py", "fixtures/demo/*",
-          "fixtures/vocabulary/*")  # fmt: skip
+          "circular/vocabulary.py", "circular/text.py", "circular/ranges.py", "circular/checks.py",
+          "circular/migrations/*.py", "fixtures/demo/*", "fixtures/vocabulary/*")  # fmt: skip
 NOUNS = (
     "poutre planche porte fenêtre tuile brique parpaing carrelage lavabo évier radiateur câble tôle zinc palette volet "
     "chevron lambris gouttière robinet"

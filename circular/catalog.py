@@ -165,6 +165,13 @@ def code_of(listing_id: int) -> str:
     return str(db.value("SELECT code FROM listing WHERE id = ?", listing_id))
 
 
+def code_named(place: str, external_id: str) -> str | None:
+    """The code of the listing to which a place gave this `external_id`."""
+    query = "SELECT l.code FROM listing l JOIN place p ON p.id = l.place_id WHERE p.code = ? AND l.external_id = ?"
+    found = db.value(query, place, external_id)
+    return None if found is None else str(found)
+
+
 def is_code(text: str) -> bool:
     """True for 5 to 18 digits whose last is the Damm check digit (`stdnum.damm`)."""
     return bool(re.fullmatch(r"[0-9]{5,18}", text)) and bool(damm.is_valid(text))

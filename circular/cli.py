@@ -111,7 +111,9 @@ def seed(if_empty: bool) -> None:
 
 
 @click.command(name="import")
-@click.argument("kind", type=click.Choice(["places", "listings", "projects", "categories", "communes", "sites"]))
+@click.argument(
+    "kind", type=click.Choice(["places", "listings", "rules", "projects", "categories", "communes", "sites"])
+)
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Write nothing; say what would happen.")
 def import_(kind: str, file: Any, dry_run: bool) -> None:
@@ -123,6 +125,7 @@ def import_(kind: str, file: Any, dry_run: bool) -> None:
     loaders: dict[str, Callable[..., imports.Report]] = {
         "listings": lambda: _import_listings(file, dry_run),
         "places": lambda: imports.import_places(file, dry_run=dry_run),
+        "rules": lambda: imports.import_rules(ROOT, file, dry_run=dry_run),
         "projects": lambda: imports.import_projects(file, dry_run=dry_run),
         "categories": lambda: imports.import_categories(file, dry_run=dry_run),
         "communes": lambda: imports.import_communes(file, dry_run=dry_run),

@@ -148,6 +148,12 @@ def entry(actor: Actor, ticket: str) -> dict[str, Any]:
     return found[0]
 
 
+def mine(person_id: int) -> list[dict[str, Any]]:
+    """What a person has asked for and that is not given out yet, the next to be first."""
+    query = f"SELECT {ENTRY} {ENTRIES} WHERE e.person_id = ? AND e.state = 'entered' ORDER BY d.closes_at, e.id"
+    return db.dicts(query, person_id)
+
+
 def published(draw: Mapping[str, Any]) -> dict[str, Any]:
     """A draw as anybody may read and recheck it, in JSON's own types: tickets, and nothing of whose they are.
 

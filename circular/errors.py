@@ -168,6 +168,7 @@ FIELD_ERRORS: dict[str, str] = {
     "unknown_choice": "Choose one of: {choices}.",
     "unknown_category": "There is no category {value}. See the list of categories.",
     "unknown_place": "There is no place {value}. See the list of places.",
+    "unknown_listing": "Nothing else that is booked for a time is called {value} at this place.",
     "unknown_site": "There is no site {value}. See the list of sites.",
     "unknown_commune": "There is no commune {value}: give the INSEE code (Le Lamentin is 97213), not the postcode.",
     "too_long": "At most {limit} characters.",

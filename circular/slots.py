@@ -17,7 +17,7 @@ from peewee import BigAutoField, BigIntegerField, IntegerField, TextField
 
 from circular import catalog, clock, db, people, places, settings
 from circular.checks import MILLI, Fields
-from circular.errors import Refusal
+from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
 
 MINUTE = 60_000  # milliseconds
@@ -101,19 +101,25 @@ class Free(NamedTuple):
 def rules(listing: Mapping[str, Any]) -> Rules:
     """The rules of a listing."""
     found = db.row(f"SELECT {', '.join(Rules._fields)} FROM slot_rule WHERE listing_id = ?", listing["id"])
-    return Rules(*found) if found else DEFAULTS.get(listing["kind"], Rules())
+    return Rules(*found) if found else _usual(listing)
+
+
+def _usual(listing: Mapping[str, Any]) -> Rules:
+    return DEFAULTS.get(listing["kind"], Rules())
 
 
 def set_rules(actor: Actor, code: str, values: Mapping[str, Any]) -> Rules:
     """Change some of a listing's rules, by the staff of its place; `parent` is the code of the room that it stands in.
+    A value that is empty is the usual one of its kind.
 
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "slot_not_allowed" | "invalid").
     """
     with db.transaction():
         listing = _staffed(actor, code)
-        fields = Fields(values, partial=True)
+        fields, usual = Fields(values, partial=True), _usual(listing)
         for name in Rules._fields[:7]:
-            fields.whole(name, most=366 if name == "horizon_days" else 366 * 24 * 60)
+            most = 366 if name == "horizon_days" else 366 * 24 * 60
+            fields.whole(name, most=most, default=getattr(usual, name))
         fields.text("training", 40)
         fields.text("parent", 20)
         parent = fields.clean.pop("parent", None)
@@ -130,16 +136,36 @@ def set_rules(actor: Actor, code: str, values: Mapping[str, Any]) -> Rules:
         return chosen
 
 
+def put_rules(actor: Actor, values: Mapping[str, Any]) -> str:
+    """Set the rules of a listing from a file: "updated" or "unchanged", for whatever is booked has rules. It and its
+    `parent` are named by the `external_id` that their `place` gave them (the parent by its code, too).
+
+    Call inside a transaction. Raises as `set_rules` does.
+    """
+    place, name = values["place"], values["external_id"]
+    code = catalog.code_named(place, name)
+    listing = catalog.get(code, actor) if code else None
+    if code is None or listing is None or listing["kind"] == "material":
+        errors = FieldErrors()
+        errors.add("external_id", "unknown_listing", value=name)
+        raise Refusal("invalid", errors=errors)
+    given = {key: value for key, value in values.items() if key not in ("place", "external_id")}
+    if given.get("parent"):
+        given["parent"] = catalog.code_named(place, given["parent"]) or given["parent"]
+    before = rules(listing)
+    return "unchanged" if set_rules(actor, code, given) == before else "updated"
+
+
 def _parent(fields: Fields, listing: Mapping[str, Any], code: str) -> int | None:
     if not code:
         return None
     try:
         parent = catalog.get(code)
     except Refusal:
-        fields.errors.add("parent", "unknown_choice", choices="GET /listings?kind=room")
+        fields.errors.add("parent", "unknown_listing", value=code)
         return None
     if parent["id"] == listing["id"] or parent["place_id"] != listing["place_id"] or parent["kind"] == "material":
-        fields.errors.add("parent", "unknown_choice", choices="GET /listings?kind=room")
+        fields.errors.add("parent", "unknown_listing", value=code)
     return int(parent["id"])
 
 

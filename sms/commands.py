@@ -142,6 +142,7 @@ def _stop(line: Line) -> Command | None:
     return Command("stop") if not left or ours or (first in _OUT and _ME.issuperset(left)) else None
 
 
+_PAUSES = lexicon.words("pause pausa")
 _WHERE = lexicon.words("ou where donde onde kote eti")
 
 
@@ -156,6 +157,8 @@ def _alone(line: Line) -> Command | None:
     impolite = not lexicon.POLITE_STOP.union(line.tokens).issuperset(line.said)
     if (intent in ("stop", "start", "reserve", "cancel") and line.asks) or (intent == "stop" and impolite):
         return Command("help")
+    if word in _PAUSES and not line.asks:
+        return Command("waitlist", {"pause": True})  # told with W in front: what one waits for is shown first
     if word in ("a", "x"):
         return Command("mine")  # a letter left over, maybe: what could be cancelled is shown first
     if intent == "erase" and line.asks:
@@ -423,13 +426,14 @@ _LISTS = lexicon.words("liste list lista")
 
 
 def _waitlist(line: Line) -> Command | None:
-    """`W 41271`, `W1`, `liste d'attente pour 41271`."""
+    """`W 41271`, `W1`, `liste d'attente pour 41271`; with STOP it is given up, with PAUSE set aside."""
     said = {token for token in line.tokens if not token[0].isdigit()}
-    leaves = said & _STOP and said & _WAIT and not said - _STOP - _AROUND_WAIT and not line.asks
-    if leaves and len(line.codes) <= 1 and not line.pins:
-        choices = [number.choice for number in line.numbers if number.choice is not None]
-        which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
-        return Command("waitlist", {**which, "leave": True})
+    for end, word in (("leave", _STOP), ("pause", lexicon.PAUSE)):
+        ends = said & word and said & _WAIT and not said - word - _AROUND_WAIT and not line.asks
+        if ends and len(line.codes) <= 1 and not line.pins:
+            choices = [number.choice for number in line.numbers if number.choice is not None]
+            which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
+            return Command("waitlist", {**which, end: True})
     if line.asks or line.negated or not said & _WAIT or said - _AROUND_WAIT or len(line.codes) > 1 or line.pins:
         return None
     if line.codes:

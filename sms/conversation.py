@@ -27,6 +27,7 @@ from sms.commands import Command
 State: TypeAlias = dict[str, Any]
 LINES = 3  # of a list: what one segment can hold
 MISSED = 2  # messages not understood before a human is offered (contract)
+MOST_MINE = 99  # reservations of one person that M goes through, three at a time
 LONGEST_CODE = 8  # digits of a number that are said back
 LASTING = ("missed", "words")  # what outlives the list that is open
 
@@ -81,10 +82,11 @@ Facts: TypeAlias = Mapping[str, Value]
 
 
 class Row(NamedTuple):
-    """A line of a list, and what choosing it does."""
+    """A line of a list, and what choosing it does. `key` names its text where it is not that of the other lines."""
 
     facts: Facts
     command: Command
+    key: str = ""
 
 
 class Option(NamedTuple):
@@ -348,7 +350,7 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
             raise
         return _too_few(state, code, refusal)
     if "ticket" in made:
-        return Said(Screen("entered" if made["allocation"] == "draw" else "entered_queue", entry_facts(made)))
+        return Said(Screen(entered_key(made), entry_facts(made)))
     if "project" in made:
         return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(Screen(reserved_key(made), reservation_facts(made)))
@@ -429,6 +431,16 @@ def entry_facts(made: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
+def entered_key(made: Mapping[str, Any]) -> str:
+    """The text of an entry, by how its listing is given out."""
+    return "entered" if made["allocation"] == "draw" else "entered_queue"
+
+
+def wait_facts(found: Mapping[str, Any]) -> dict[str, Value]:
+    """What the texts say of a place in a queue (a noun's facts)."""
+    return {"title": found["title"], "code": found["listing"], "rank": found["rank"]}
+
+
 def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
     """USSD asks one thing a screen: how many, then whether really."""
     thing = yield Call("thing", {"code": args["code"]})
@@ -472,21 +484,71 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
             Option("do_cancel", Command("confirm_cancel", {"pickup_code": pin})),
         )
         return Said(Screen("mine_one", reservation_facts(found), options=options))
-    found = yield Call("mine", {"limit": LINES})
-    if not found:
+    held = yield Call("mine", {"limit": MOST_MINE})
+    rows = [_held_row(one) for one in held]
+    rows += [_entry_row(one) for one in (yield Call("entries", {}))]
+    rows += [_wait_row(one) for one in (yield Call("waits", {"limit": 10}))]
+    if not rows:
         return _simply("mine_none")
-    return _mine_said(state, "mine", found)
+    first = args.get("after", 0)
+    shown = tuple(row._replace(facts={**row.facts, "n": n}) for n, row in enumerate(rows[first : first + LINES], 1))
+    after = opened(state, context="has_reservation")
+    if len(rows) > first + LINES:
+        after["more"] = ["mine", {"after": first + LINES}]
+    key = "mine_more" if "more" in after else "mine" if held else "mine_asked"
+    return Said(Screen(key, {}, "mine_line", shown), after)
+
+
+def _held_row(one: Mapping[str, Any]) -> Row:
+    return Row(reservation_facts(one), Command("mine", {"pickup_code": one["pickup_code"]}))
+
+
+def _entry_row(one: Mapping[str, Any]) -> Row:
+    return Row(entry_facts(one), Command("entry", {"code": one["listing"]}), "mine_entry_line")
+
+
+def _wait_row(one: Mapping[str, Any]) -> Row:
+    key = "mine_paused_line" if one["state"] == "suspended" else "mine_wait_line"
+    return Row(wait_facts(one), Command("wait", {"code": one["listing"]}), key)
+
+
+def _entry(state: State, args: dict[str, Any]) -> Step:
+    """What somebody has asked for in a draw, or in a queue that is given out at once."""
+    for one in (yield Call("entries", {})):
+        if one["listing"] == args["code"]:
+            options = (Option("do_leave", Command("cancel", {"code": args["code"]})),)
+            return Said(Screen(entered_key(one), entry_facts(one), options=options), kept(state))
+    return (yield from _details(state, args))
+
+
+def _wait(state: State, args: dict[str, Any]) -> Step:
+    """Where somebody waits for a listing, and what they may do about it."""
+    for one in (yield Call("waits", {"limit": 10})):
+        if one["listing"] == args["code"]:
+            return Said(_wait_screen(one, one["state"] == "suspended"), kept(state))
+    return (yield from _details(state, args))
+
+
+def _wait_screen(one: Mapping[str, Any], paused: bool) -> Screen:
+    code = one["listing"]
+    other = Option("do_resume", Command("waitlist", {"code": code}))
+    if not paused:
+        other = Option("do_pause", Command("waitlist", {"code": code, "pause": True}))
+    leave = Option("do_leave", Command("waitlist", {"code": code, "leave": True}))
+    return Screen("wait_paused" if paused else "wait_one", wait_facts(one), options=(other, leave))
 
 
 def _mine_said(state: State, key: str, found: list[dict[str, Any]]) -> Said:
-    rows = tuple(
-        Row({"n": n, **reservation_facts(one)}, Command("mine", {"pickup_code": one["pickup_code"]}))
-        for n, one in enumerate(found, 1)
-    )
+    rows = tuple(_held_row(one)._replace(facts={"n": n, **reservation_facts(one)}) for n, one in enumerate(found, 1))
     return Said(Screen(key, {}, "mine_line", rows), opened(state, context="has_reservation"))
 
 
 def _cancel(state: State, args: dict[str, Any]) -> Step:
+    line = _chosen(state, args["choice"]) if "choice" in args else None
+    if line and line[0] == "wait":  # A2, where the second line is a queue
+        return (yield from _waits(state, line[1]["code"], {"leave": True}))
+    if line and line[0] == "entry":
+        args = line[1]
     pin = _argument(state, args, "pickup_code")
     if pin is None and "code" in args:  # A 41271: the listing's number; plain enough when one of it is held
         held = yield Call("mine", {"limit": 9})
@@ -530,24 +592,32 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
 
 
 def _waitlist(state: State, args: dict[str, Any]) -> Step:
-    code = _argument(state, args, "code") or (None if args.get("leave") else state.get("code"))
-    if code is None or args.get("leave"):
-        return (yield from _waits(state, code))
+    known = args.get("leave") or args.get("pause")
+    code = _argument(state, args, "code") or (None if known else state.get("code"))
+    if code is None or known:
+        return (yield from _waits(state, code, args))
     waiting = yield Call("wait", {"code": code, "quantity": args.get("quantity")})
     return _simply("waiting", title=waiting["title"], rank=waiting["rank"], code=code)
 
 
-def _waits(state: State, left: str | None) -> Step:
-    """Where somebody waits; the place in the queue of `left` is given up."""
+def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
+    """Where somebody waits; the place in the queue of `code` is given up or, with `pause`, set aside."""
     found = yield Call("waits", {"limit": 10})
     for one in found:
-        if one["listing"] == left:
+        if one["listing"] == code:
+            if args.get("pause"):
+                yield Call("suspend_wait", {"reference": one["reference"]})
+                return Said(_wait_screen(one, True))
             yield Call("leave_wait", {"reference": one["reference"]})
             return _simply("wait_left", title=one["title"], code=one["listing"])
     if not found:
         return _simply("wait_what")
     rows = tuple(
-        Row({"n": n, "title": one["title"], "code": one["listing"]}, Command("details", {"code": one["listing"]}))
+        Row(
+            {"n": n, **wait_facts(one)},
+            Command("wait", {"code": one["listing"]}),
+            "mine_paused_line" if one["state"] == "suspended" else "",
+        )
         for n, one in enumerate(found[:LINES], 1)
     )
     return Said(Screen("waits", {}, "wait_line", rows), opened(state))
@@ -767,6 +837,8 @@ HANDLERS: dict[str, Handler] = {
     "confirm": _confirm,
     "confirm_kit": _confirm_kit,
     "mine": _mine,
+    "entry": _entry,
+    "wait": _wait,
     "cancel": _cancel,
     "confirm_cancel": _confirm_cancel,
     "extend": _extend,

@@ -223,6 +223,10 @@ def _by_pickup_code(turn: Turn, pickup_code: str) -> dict[str, Any]:
     return found
 
 
+def _entries(turn: Turn) -> list[dict[str, Any]]:
+    return draws.mine(turn.person_id)
+
+
 def _leave_draw(turn: Turn, code: str) -> dict[str, Any] | None:
     return draws.leave(turn.person_id, code)
 
@@ -252,6 +256,10 @@ def _waits(turn: Turn, limit: int) -> list[dict[str, Any]]:
 
 def _leave_wait(turn: Turn, reference: str) -> None:
     waitlist.leave(turn.actor, reference)
+
+
+def _suspend_wait(turn: Turn, reference: str) -> None:
+    waitlist.suspend(turn.actor, reference)
 
 
 def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
@@ -331,11 +339,13 @@ VERBS: dict[str, Callable[..., Any]] = {
     "mine": _mine,
     "reservation": _reservation,
     "cancel": _cancel,
+    "entries": _entries,
     "leave_draw": _leave_draw,
     "extend": _extend,
     "wait": _wait,
     "waits": _waits,
     "leave_wait": _leave_wait,
+    "suspend_wait": _suspend_wait,
     "take_offer": _take_offer,
     "pass_offer": _pass_offer,
     "add_alert": _add_alert,

@@ -209,6 +209,7 @@ NO_PHRASES = phrases("""
 NOT_NO = words("problem se sabe sei idea stop")  # "no problem", "no sé"
 NOTED = words("super parfait cool genial top nickel impec great perfect perfecto otimo recu note noted")
 WAIT = words("waiting")
+PAUSE = words("pause pauser pausa pausar suspend suspends suspendre suspender")
 AROUND_WAIT = FILLERS | words(
     "liste list lista put file queue inscris inscrire inscrivez ajoutez add etre mettez mettre mets met"
 )

@@ -40,27 +40,29 @@ def render(key: str, language: str, room: int = segments.SEGMENT, /, **facts: ob
 
 def render_list(
     key: str,
-    line_key: str,
+    line_key: str | Sequence[str],
     language: str,
     rows: Sequence[Mapping[str, object]],
     room: int = segments.SEGMENT,
     /,
     **facts: object,
 ) -> str:
-    """The text `key` around one `line_key` for each of the first LINES rows; their titles share the room that is left, and
-    their places are named when there is room for all of it.
+    """The text `key` around one `line_key` (or each row's own) for the first LINES rows; their titles share the room that is
+    left, and their places are named when there is room for all of it.
 
     The title of an alert's line is its words. Raises: KeyError as `render` does.
     """
-    frame, line = _template(key, language), _template(line_key, language)
+    frame = _template(key, language)
     around = _readable(frame, language, {**facts, "lines": ""})
     if "words" in around:
         around["words"] = _cut(around["words"], LONGEST_WORDS)
-    shown = [_readable(line, language, row) for row in rows[:LINES]]
-    title = next(name for name in _SHORTENED if name in _names(line))
+    keys = [line_key] * len(rows) if isinstance(line_key, str) else line_key
+    lines = [_template(one, language) for one in keys[:LINES]]
+    shown = [_readable(line, language, row) for line, row in zip(lines, rows[:LINES], strict=True)]
+    title = next((name for name in _SHORTENED if lines and name in _names(lines[0])), "title")
     where = [_cut(row.pop("place", ""), LONGEST_PLACE) for row in shown]
-    line = line.replace(" {place}", "")
-    bare = "\n".join(line.format_map({**row, title: ""}) for row in shown)
+    short = [line.replace(" {place}", "") for line in lines]
+    bare = _lines(short, [{**row, title: ""} for row in shown])
     spare = room - length(frame.format_map({**around, "lines": bare}))
     # The shortest title takes what it needs, the others share the rest.
     whole = sum(length(row[title]) for row in shown) + sum(1 + length(one) for one in where) <= spare
@@ -68,9 +70,12 @@ def render_list(
         row[title] = _cut(row[title], max(0, spare // left))
         spare -= length(row[title])
     if whole and all(where):  # where things are is said when nothing is lost by it
-        line = _template(line_key, language)
-        shown = [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
-    return _fill(frame, {**around, "lines": "\n".join(line.format_map(row) for row in shown)}, room)
+        short, shown = lines, [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
+    return _fill(frame, {**around, "lines": _lines(short, shown)}, room)
+
+
+def _lines(templates: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:
+    return "\n".join(line.format_map(row) for line, row in zip(templates, rows, strict=True))
 
 
 def quantity(amount: Decimal | int, unit: str, language: str) -> str:

@@ -47,12 +47,16 @@ def as_sms(screen: Screen, language: str) -> Shown:
     facts = said(screen.facts, language)
     if screen.rows:
         rows = [said(row.facts, language) for row in screen.rows]
-        text = replies.render_list(screen.key, screen.row_key, language, rows, **facts)
+        text = replies.render_list(screen.key, _line_keys(screen), language, rows, **facts)
         return Shown(text, [list(row.command[:2]) for row in screen.rows])
     text = replies.render(screen.key, language, **facts)
     if screen.key in MENUS:
         return Shown(text, [list(option.command[:2]) for option in screen.options])
     return Shown(text, None)
+
+
+def _line_keys(screen: Screen) -> list[str]:
+    return [row.key or screen.row_key for row in screen.rows]
 
 
 MENUS = ("menu", "language_menu")  # their texts number their options
@@ -103,7 +107,7 @@ def as_page(screen: Screen, state: State, language: str) -> PageShown:
     language = screen.language or language
     choices = []
     for row in screen.rows:
-        line = replies.render(screen.row_key, language, _PAGE, **said({**row.facts, "n": ""}, language))
+        line = replies.render(row.key or screen.row_key, language, _PAGE, **said({**row.facts, "n": ""}, language))
         choices.append((line.strip(), row.command))
     choices += [(replies.render(option.key, language), option.command) for option in screen.options]
     if screen.rows and state.get("more"):
@@ -133,7 +137,7 @@ def _body(screen: Screen, language: str, room: int) -> str:
             {name: text.translate(_NO_EXTENSION) for name, text in said(row.facts, language).items()}
             for row in screen.rows
         ]
-        return replies.render_list(key, screen.row_key, language, rows, room, **facts)
+        return replies.render_list(key, _line_keys(screen), language, rows, room, **facts)
     return _HELP.sub("", replies.render(key, language, room, **facts))
 
 

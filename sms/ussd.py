@@ -27,7 +27,7 @@ KEPT_CHARACTERS = 500  # of a path: some twenty steps
 LONGEST_BACK = 8  # steps that 0 goes back
 HOME = Command("help", {"menu": True})
 # Commands that only look: 0 comes back to them.
-LOOKS = frozenset("search go_on details mine projects machines help language ask_quantity hours".split())
+LOOKS = frozenset("search go_on details mine entry wait projects machines help language ask_quantity hours".split())
 
 
 class UssdSession(db.Table):

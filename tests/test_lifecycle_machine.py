@@ -1,4 +1,4 @@
-"""Any sequence of everything: the waitlist's machine, with more time, draws, an hour of a saw and a clock that jumps.
+"""Any sequence of everything: the waitlist's machine, with more time, draws, an hour of a saw, kits and a clock that jumps.
 
 The model stays simple: stock, holds with their ends, a queue with at most one offer, who has the saw at which hour.
 """
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from circular import db, draws, reservations, slots, waitlist
+from circular import db, draws, kits, projects, reservations, slots, waitlist
 from circular.errors import Refusal
 from tests import test_waitlist_machine as waiting
 from tests.fatal import halves
@@ -21,6 +21,7 @@ from tests.town import ADMIN
 
 HOUR = timedelta(hours=1)
 FOREVER = datetime.max.replace(tzinfo=UTC)  # until when something is held that lies ready
+PLANKS = 2  # of the listing that a kit takes, beside an hour of the saw
 HOURS = [waiting.START + timedelta(days=1, hours=n) for n in range(4)]  # of the saw: Tuesday from 10:00
 
 
@@ -32,6 +33,9 @@ class Machine(waiting.Machine):
         super().begin(stock)
         saw = {"kind": "machine", "title": "Scie", "category": "machine-bois", "quantity": 1}
         self.saw = self.town.listing(**saw)["code"]
+        needs = [{"category": "bois-planche", "quantity": PLANKS, "unit": "piece"},
+                 {"category": "machine-bois", "quantity": 1, "unit": "piece"}]  # fmt: skip
+        self.bench = projects.add(ADMIN, {"title": "Banc", "needs": needs})["code"]
         self.booked: list[tuple[Any, Any, Any]] = []
         self.extended: set[str] = set()
 
@@ -209,6 +213,33 @@ class Machine(waiting.Machine):
             assert refusal.code in ("too_late", "expired", "already_ended") and (late or begin + HOUR <= self.now)
             return
         self.booked.remove(one)
+
+    @rule(who=st.integers(0, 4), pick=st.integers(0, 3), hands_full=st.booleans())
+    def build(self, who: int, pick: int, hands_full: bool) -> None:
+        """A kit: planks and an hour of the saw together, or nothing at all. With their hands full somebody gets the hour and
+        not the planks: that is nothing."""
+        if hands_full:
+            self.count_again(9)
+            for _ in range(3):
+                self.reserve(who, 1)
+        person, begin = self.people[who], HOURS[pick]
+        hours = sum(one[0] == person and one[1] + HOUR > self.now for one in self.booked)
+        lots = sum(holder == person and until > self.now for holder, _, until, _ in self.holds)
+        free = self.now <= begin <= self.now + timedelta(days=60) and not self.taken(begin)
+        allowed = self.available() >= PLANKS and free and hours < 3 and lots < 3
+        slot = {"starts_at": begin.isoformat(), "ends_at": (begin + HOUR).isoformat()}
+        try:
+            made = kits.reserve(person, person.person_id or 0, self.bench, self.name(), slot=slot)
+        except Refusal as refusal:
+            assert not allowed, refusal.code
+            expected = {"not_buildable"} if self.available() < PLANKS else {"slot_in_past", "too_far", "slot_taken"}
+            assert refusal.code in expected or (refusal.code == "too_many_reservations" and max(hours, lots) >= 3)
+            return
+        assert allowed and len({one["pickup_code"] for one in made}) == 1
+        planks, saw = sorted(made, key=lambda one: one["starts_at"] is not None)
+        assert (planks["listing"], saw["listing"], len(made)) == (self.code, self.saw, 2)
+        self.hold(person, planks, PLANKS)
+        self.booked.append((person, begin, saw))
 
     # --- time ---
     def set_clock(self, minutes: int) -> None:

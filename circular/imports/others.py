@@ -1,4 +1,4 @@
-"""Projects, sites, communes and categories from files; and the whole of a town from a folder (`flask seed`)."""
+"""Rules of slots, projects, sites, communes, categories from files; and the whole of a town from a folder (`flask seed`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-from circular import catalog, categories, places, projects, settings
+from circular import catalog, categories, places, projects, settings, slots
 from circular.checks import MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.imports.listings import import_listings
@@ -29,6 +29,10 @@ SITE_COLUMNS = (
 COMMUNE_COLUMNS = ("insee", "name", "postcodes", "latitude", "longitude", "population")
 CATEGORY_COLUMNS = (
     "code", "parent", "unit", *settings.LANGUAGES, "unverified", "waste_code", "co2e_kg_per_kg", "co2e_source",
+)  # fmt: skip
+RULE_COLUMNS = (
+    "place", "external_id", "parent", "step_minutes", "longest_minutes", "notice_minutes", "horizon_days",
+    "buffer_minutes", "quota_minutes", "cancel_minutes", "training",
 )  # fmt: skip
 POINT = {"lat": "latitude", "lon": "longitude"}
 LABEL_LIMIT = 80
@@ -189,9 +193,25 @@ def _check_factor(fields: Fields) -> None:
         fields.clean["co2e_kg_per_kg"] = float(number)
 
 
+# --- slots ------------------------------------------------------------------------------------------------------------
+def import_rules(actor: Actor, stream: IO[bytes], *, dry_run: bool = False) -> Report:
+    """Set how listings are booked for a time; `external_id` and `parent` are what `place` calls them.
+
+    Raises: Refusal("wrong_role" | "unreadable_file" | "missing_columns").
+    """
+    actor.require("staff")
+    table = read_table(stream, ("place", "external_id"))
+
+    def identity(cells: Cells) -> Identity:
+        return Identity("external_id", (cells["place"], cells["external_id"]))
+
+    return load(table, functools.partial(slots.put_rules, actor), identity, known=RULE_COLUMNS, dry_run=dry_run)
+
+
 # --- a town -----------------------------------------------------------------------------------------------------------
 def seed(folder: pathlib.Path) -> dict[str, Report]:
-    """Load communes, categories, places, sites, listings and projects from the CSVs of a folder, in that order.
+    """Load communes, categories, places, sites, listings, their rules and projects from the CSVs of a folder, in this
+    order.
 
     Wrong rows are in the reports. Raises: FileNotFoundError, Refusal("unreadable_file" | "missing_columns").
     """
@@ -202,6 +222,7 @@ def seed(folder: pathlib.Path) -> dict[str, Report]:
         "places": import_places,
         "sites": import_sites,
         "listings": functools.partial(import_listings, town),
+        "rules": functools.partial(import_rules, town),
         "projects": import_projects,
     }
     reports = {}

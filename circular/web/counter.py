@@ -11,6 +11,7 @@ from flask import Blueprint, Response, redirect, request
 from flask.typing import ResponseReturnValue
 
 from circular import places, reservations
+from circular.checks import MILLI
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, signed_in, status_of
 from circular.people import Actor
@@ -27,6 +28,9 @@ VERBS: dict[str, Callable[[Actor, str, Mapping[str, str]], dict[str, Any]]] = {
     "hand-over": lambda who, reference, typed: reservations.pick_up(
         who, reference, typed["pickup_code"], typed["quantity"] or None
     ),
+    "hand-over-anyway": lambda who, reference, typed: reservations.pick_up(
+        who, reference, typed["pickup_code"], typed["quantity"] or None, force=True, reason=typed["reason"]
+    ),
     "no-show": lambda who, reference, typed: reservations.no_show(who, reference, typed["reason"]),
     "extend": lambda who, reference, typed: reservations.extend(who, reference, f"web:{typed['form']}"),
     "cancel": lambda who, reference, typed: reservations.cancel(who, reference, typed["reason"]),
@@ -41,7 +45,7 @@ def held() -> Response:
     return _held(signed_in())
 
 
-def _held(who: Actor, refusal: Refusal | None = None) -> Response:
+def _held(who: Actor, refusal: Refusal | None = None, anyway: Mapping[str, Any] | None = None) -> Response:
     typed = request.args.get("q", "").strip()[:20]
     number = request.args.get("page", "")
     skipped = LISTED * int(number) if number.isascii() and number.isdigit() and len(number) < 6 else 0
@@ -61,6 +65,7 @@ def _held(who: Actor, refusal: Refusal | None = None) -> Response:
         appeals={one["reference"]: _appeal(who, one) for one in found if one["appealed_at"] is not None},
         done=_done(who),
         said=_said(refusal) if refusal else "",
+        anyway=anyway,
         form=secrets.token_urlsafe(16),
     )
     if refusal:
@@ -82,6 +87,19 @@ def _done(who: Actor) -> dict[str, Any] | None:
         return None
 
 
+def _anyway(refusal: Refusal, reference: str, typed: Mapping[str, str]) -> dict[str, Any] | None:
+    """What staff are shown who would hand over what is held for somebody else: whose code was typed is said by what that
+    one holds, and this form does it knowingly, with a reason. None after any other refusal.
+    """
+    if refusal.code != "held_for_others":
+        return None
+    facts, theirs = refusal.facts, refusal.facts["theirs"]
+    return {
+        "reference": reference, "pickup_code": typed["pickup_code"], "quantity": typed["quantity"], "title": facts["title"],
+        "held": round(facts["reserved"] * MILLI), "unit": facts["unit"], "theirs": theirs["title"], "code": theirs["listing"],
+    }  # fmt: skip
+
+
 def _said(refusal: Refusal) -> str:
     if "errors" in refusal.facts:
         return " ".join(text for texts in field_sentences(refusal.facts["errors"]).values() for text in texts)
@@ -100,5 +118,5 @@ def act(reference: str, verb: str) -> ResponseReturnValue:
     try:
         VERBS[verb](who, reference, typed)
     except Refusal as refusal:
-        return _held(who, refusal)
+        return _held(who, refusal, _anyway(refusal, reference, typed))
     return redirect(f"/desk/reservations?{urlencode({'done': reference})}", 303)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import pathlib
 import shutil
+from typing import Any
 
 import pytest
 
-from circular import catalog, categories, imports, places, projects
+from circular import catalog, categories, clock, db, imports, places, projects, slots
 from circular.cli import DEMO
-from tests.town import Town
+from tests.test_reservations import refused
+from tests.town import ADMIN, Town
 
 
 def _file(text: str) -> io.BytesIO:
@@ -25,11 +27,24 @@ def test_seed_loads_a_whole_town_and_twice_changes_nothing(town: Town) -> None:
     first = imports.seed(DEMO)
     again = imports.seed(DEMO)
 
-    assert list(first) == ["communes", "categories", "places", "sites", "listings", "projects"]
-    assert [report.errors for report in first.values()] == [[]] * 6
+    assert list(first) == ["communes", "categories", "places", "sites", "listings", "rules", "projects"]
+    assert [report.errors for report in first.values()] == [[]] * 7
     assert first["listings"].created > 200
     assert all((report.created, report.updated, report.errors) == (0, 0, []) for report in again.values())
     assert catalog.get("41271")["title"].startswith("Planche")
+    assert slots.rules(catalog.get("50213")) == slots.Rules(60, 180, 60, 60, 0, 0, 60)
+    assert slots.rules(_named("la-sphere", "demo-209")).step_minutes == 0
+    mill, room = _named("kalibouka", "demo-178"), _named("kalibouka", "demo-201")
+    assert (slots.rules(mill).parent_id, slots.rules(mill).training) == (room["id"], "cnc")
+    booked = db.rows("SELECT code FROM listing WHERE kind <> 'material' AND status = 'published'")
+    assert len(booked) > 30
+    assert [code for (code,) in booked if not slots.availability(code, None, clock.later(21 * 86_400))] == []
+
+
+def _named(place: str, external_id: str) -> dict[str, Any]:
+    code = catalog.code_named(place, external_id)
+    assert code is not None
+    return catalog.get(code)
 
 
 def test_seed_returns_the_errors_of_rows(town: Town, tmp_path: pathlib.Path) -> None:
@@ -65,6 +80,47 @@ def test_import_a_project_with_the_code_of_a_listing(town: Town) -> None:
     report = imports.import_projects(_file(f"code,title,needs\n{code},Banc,bois-planche:3:piece\n"))
 
     assert _wrong(report) == [(2, "code", "code_taken")]
+
+
+def test_import_rules(town: Town) -> None:
+    """Things are named as their place names them, the room in which one stands too; wrong rows are named."""
+    room, machine, _ = (
+        town.listing(external_id=name, kind=kind) for name, kind in (("r", "room"), ("m", "machine"), ("p", "material"))
+    )
+    header = "place,external_id,parent,step_minutes,training\n"
+    text = header + "la-sphere,m,r,30,scie\nla-sphere,x,,30,\nla-sphere,r,r,30,\nla-sphere,m,,,\nla-sphere,p,,30,\n"
+
+    dry = imports.import_rules(ADMIN, _file(text), dry_run=True)
+    assert slots.rules(machine) == slots.Rules()
+    report = imports.import_rules(ADMIN, _file(text))
+
+    assert dry == report
+    assert (report.created, report.updated) == (0, 1)
+    assert _wrong(report) == [
+        (3, "external_id", "unknown_listing"), (4, "parent", "unknown_listing"),
+        (5, "external_id", "duplicate"), (6, "external_id", "unknown_listing"),
+    ]  # fmt: skip
+    assert slots.rules(machine) == slots.Rules(step_minutes=30, training="scie", parent_id=room["id"])
+
+
+def test_import_rules_again(town: Town) -> None:
+    """The same file changes nothing; an emptied cell is the usual value of the kind; what has no column stays."""
+    room, workshop = town.listing(external_id="r", kind="room"), town.listing(external_id="w", kind="workshop")
+    header = "place,external_id,parent,step_minutes,notice_minutes\n"
+    imports.import_rules(ADMIN, _file(header + f"la-sphere,w,{room['code']},30,60\n"))
+    slots.set_rules(town.staff, workshop["code"], {"quota_minutes": 90})
+
+    assert imports.import_rules(ADMIN, _file(header + "la-sphere,w,r,30,60\n")).unchanged == 1
+    assert imports.import_rules(ADMIN, _file(header + "la-sphere,w,,,\n")).updated == 1
+    assert slots.rules(workshop) == slots.DEFAULTS["workshop"]._replace(quota_minutes=90)
+    wrong = imports.import_rules(ADMIN, _file(header + "la-sphere,w,,-1,soon\n"))
+    assert _wrong(wrong) == [(2, "step_minutes", "not_negative"), (2, "notice_minutes", "not_a_number")]
+
+
+def test_import_rules_is_for_staff(town: Town) -> None:
+    """Nobody else sets them."""
+    with refused("wrong_role"):
+        imports.import_rules(town.person(), _file("place,external_id\nla-sphere,m\n"))
 
 
 def test_import_communes(town: Town) -> None:

@@ -75,6 +75,13 @@ ACTS = understanding.ACTS
         ("R 41271 -3", "none", "reserve", {"code": "41271", "quantity": -3}),
         ("W 41271 STOP", "none", "waitlist", {"code": "41271", "leave": True}),
         ("W1 STOP", "after_list", "waitlist", {"choice": 1, "leave": True}),
+        ("W 41271 PAUSE", "none", "waitlist", {"code": "41271", "pause": True}),
+        ("W1 PAUSE", "after_list", "waitlist", {"choice": 1, "pause": True}),
+        ("pausa espera 41271", "none", "waitlist", {"code": "41271", "pause": True}),
+        ("W PAUSE", "none", "waitlist", {"pause": True}),
+        ("W 41271 PAUSE ?", "none", "details", {"code": "41271"}),
+        ("PAUSE", "none", "waitlist", {"pause": True}),
+        ("pause café", "none", "search", {"words": "pause cafe"}),
         ("STOP W 41271", "none", "waitlist", {"code": "41271", "leave": True}),
         ("DON DON", "none", "give", {}),
         ("Don 20 Tôles 2m.", "none", "give", {"quantity": 20, "words": "Tôles 2m"}),
@@ -406,7 +413,7 @@ def test_arguments_are_what_the_contract_says() -> None:
     """Codes as text, choices and quantities as numbers, the language with its choice; words folded, but a gift's."""
     kinds: dict[str, Any] = {
         "code": str, "pickup_code": str, "choice": int, "quantity": (int, float), "language": str, "words": str,
-        "greeting": bool, "menu": bool, "sure": bool, "thanks": bool, "shown": bool, "leave": bool,
+        "greeting": bool, "menu": bool, "sure": bool, "thanks": bool, "shown": bool, "leave": bool, "pause": bool,
         "where": bool,
     }  # fmt: skip
     for one in understanding.score(CORPUS):

@@ -11,14 +11,14 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import db, people, reservations
+from circular import clock, db, draws, people, reservations, waitlist
 from circular.i18n import LANGUAGES
 from sms import outbox, screens, ussd
 from sms.commands import Command
 from sms.conversation import HANDLERS, LANGUAGE_OPTIONS, MENU, Row, Screen
 from tests.sms.conversation import GIVEN, PROJECT, matches, publish
 from tests.sms.test_replies import NASTY, TEXTS, names
-from tests.town import FABIOLA, JOSEPH, Town
+from tests.town import ADMIN, FABIOLA, JOSEPH, Town
 
 URL = "/sms/africastalking/demo/ussd"
 SCRIPTS = sorted((pathlib.Path(__file__).parents[2] / "fixtures" / "conversations" / "ussd").glob("*.txt"))
@@ -239,6 +239,7 @@ def test_any_screen_fits(language: str, nasty: str) -> None:
     """Every text as a screen, whatever its facts, with as many choices as there may be."""
     row_keys = {"results": "results_line", "results_end": "results_line", "results_near": "results_line",
                 "results_near_end": "results_line", "nearest": "results_line", "mine": "mine_line",
+                "mine_more": "mine_line", "mine_asked": "mine_wait_line",
                 "projects": "project_line", "machines": "machine_line", "cancel_which": "mine_line"}  # fmt: skip
     state = {"more": ["go_on", {}], "yes": ["human", {}], "no": ["leave_it", {}]}
     for key, (text, _) in TEXTS["fr"].items():
@@ -259,6 +260,38 @@ def test_any_screen_fits(language: str, nasty: str) -> None:
             assert len(shown.text) <= screens.USSD_SCREEN, key
             assert len(set(shown.text) & set("^{}\\[~]|€\f")) == 0, key
     assert screens.as_ussd(MENU, {}, language).more
+
+
+def test_a_queue_among_ones_things(town: Town, client: FlaskClient) -> None:
+    """What one waits for is set aside there, taken up again and given up; what a draw will give out is left there, too."""
+    code = town.listing(title="Porte", quantity=1)["code"]
+    town.reserve(town.person(JOSEPH), code)
+    waiting = waitlist.join(town.person(), town.person().person_id or 0, code, None, "test:ussd")
+    drawn = town.listing(title="Machine")["code"]
+    draws.plan(ADMIN, drawn, {"allocation": "draw", "closes_at": clock.later(7200)})
+    draws.ask(town.person(), town.person().person_id or 0, drawn, 1, "test:ussd-draw")
+    phone = Phone(client)
+
+    phone.dial()
+    shown = phone.press("2")
+    assert "1 Machine résultat" in shown and "2 Porte attente, rang 1" in shown
+    assert phone.press("2") == "CON Porte: vous attendez, rang 1\n1 Pause, rang gardé\n2 Se retirer\n0 Retour"
+    paused = "CON En pause: Porte. Vous gardez votre rang, sans offre\n1 Reprendre\n2 Se retirer\n0 Retour"
+    assert phone.press("1") == phone.again() == paused
+    assert waitlist.get(town.person(), waiting["reference"])["state"] == "suspended"
+    assert phone.press("1").startswith("END Noté: Porte")
+    assert waitlist.get(town.person(), waiting["reference"])["state"] == "waiting"
+
+    phone.dial()
+    phone.press("2")
+    phone.press("2")
+    assert "vous n'attendez plus Porte" in phone.press("2")
+    phone.press("00")
+    assert "attente" not in phone.press("2")
+    entered = phone.press("1")
+    assert "billet" in entered and entered.endswith("\n1 Se retirer\n0 Retour")
+    assert phone.press("1").startswith("END C'est retiré: Machine")
+    assert draws.mine(town.person().person_id or 0) == []
 
 
 def test_every_look_is_a_command() -> None:

@@ -93,7 +93,7 @@ def test_what_is_refused_is_said_there(town: Town, desk: FlaskClient) -> None:
     pin = made["pickup_code"]
 
     for typed, status, words in (
-        ({"pickup_code": other["pickup_code"]}, 409, "3 de Porte sont gardés pour d’autres"),
+        ({"pickup_code": other["pickup_code"]}, 409, "Gardé pour quelqu’un d’autre : Porte (3 pièces)"),
         ({"pickup_code": "12"}, 409, "Ce code de retrait est faux"),
         ({"pickup_code": pin, "quantity": "4"}, 409, "Seulement 3 réservés"),
         ({"pickup_code": pin, "quantity": "deux"}, 422, "doit dépasser zéro"),
@@ -105,6 +105,33 @@ def test_what_is_refused_is_said_there(town: Town, desk: FlaskClient) -> None:
     assert send(desk, made, "explode").status_code == 404
     foreign = desk.post(f"{DESK}/{made['reference']}/prepare", headers={"Sec-Fetch-Site": "cross-site"})
     assert foreign.status_code == 403 and state(town, made) == "held"
+
+
+def test_held_for_somebody_else(town: Town, desk: FlaskClient) -> None:
+    """What is held for another is handed over knowingly alone: by a second form that says why, which is in the log."""
+    made = town.reserve(town.person(), town.listing(title="Porte", quantity=5)["code"], 3)
+    other = town.reserve(town.person(JOSEPH), town.listing(title="Vis")["code"])
+
+    asked = read(send(desk, made, "hand-over", pickup_code=other["pickup_code"], quantity="2"))
+    alert = asked.one("p", class_="err")["text"]
+    assert "Porte (3 pièces)" in alert and f"Vis (n° {other['listing']})" in alert
+    form = asked.one("form", action=f"{DESK}/{made['reference']}/hand-over-anyway")
+    buttons = {one["text"] for one in asked.all("button")}
+    assert "Remettre" in buttons and "Le retirer à cette personne et le remettre" in buttons
+    assert asked.one("input", id="why")["required"] is not None and JOSEPH not in alert + form["text"]
+    typed = {name: asked.one("input", type="hidden", name=name)["value"] for name in ("pickup_code", "quantity")}
+
+    refused = send(desk, made, "hand-over-anyway", **typed, reason=" ")
+    assert refused.status_code == 422 and state(town, made) == "held"
+    wrong = send(desk, made, "hand-over-anyway", pickup_code="12", reason="erreur")
+    assert wrong.status_code == 409 and state(town, made) == "held"
+    done = send(desk, made, "hand-over-anyway", **typed, reason="confondu")
+    assert "C&#39;est fait : Porte, annulée" in done.text
+
+    assert state(town, other) == "held"
+    last = reservations.log_of(town.staff, made["reference"])[-1]
+    assert (last["verb"], last["door"], last["who"]) == ("give_up", "web", str(town.person(MIRTHA).person_id))
+    assert last["facts"] == {"quantity": 2000, "handed_to": other["reference"], "reason": "confondu"}
 
 
 def test_more_time_cancelled_with_a_reason(town: Town, desk: FlaskClient) -> None:
