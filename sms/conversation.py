@@ -438,7 +438,10 @@ def entered_key(made: Mapping[str, Any]) -> str:
 
 def wait_facts(found: Mapping[str, Any]) -> dict[str, Value]:
     """What the texts say of a place in a queue (a noun's facts)."""
-    return {"title": found["title"], "code": found["listing"], "rank": found["rank"]}
+    until = found["offer_expires_at"] or 0  # while it is this person's turn
+    quantity = Quantity(found["quantity"], found["unit"])
+    facts: dict[str, Value] = {"title": found["title"], "code": found["listing"], "rank": found["rank"]}
+    return {**facts, "quantity": quantity, "day": Day(until), "time": Time(until)}
 
 
 def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
@@ -507,8 +510,12 @@ def _entry_row(one: Mapping[str, Any]) -> Row:
     return Row(entry_facts(one), Command("entry", {"code": one["listing"]}), "mine_entry_line")
 
 
+OFFER_ANSWERS = (Option("do_yes", Command("yes")), Option("do_no", Command("no")))
+WAIT_LINES = {"suspended": "mine_paused_line", "offered": "mine_offered_line"}
+
+
 def _wait_row(one: Mapping[str, Any]) -> Row:
-    key = "mine_paused_line" if one["state"] == "suspended" else "mine_wait_line"
+    key = WAIT_LINES.get(one["state"], "mine_wait_line")
     return Row(wait_facts(one), Command("wait", {"code": one["listing"]}), key)
 
 
@@ -525,6 +532,8 @@ def _wait(state: State, args: dict[str, Any]) -> Step:
     """Where somebody waits for a listing, and what they may do about it."""
     for one in (yield Call("waits", {"limit": 10})):
         if one["listing"] == args["code"]:
+            if one["state"] == "offered":  # OUI and NON answer it, as they do the text that has told it
+                return Said(Screen("offer", wait_facts(one), options=OFFER_ANSWERS), kept(state))
             return Said(_wait_screen(one, one["state"] == "suspended"), kept(state))
     return (yield from _details(state, args))
 
@@ -616,7 +625,7 @@ def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
         Row(
             {"n": n, **wait_facts(one)},
             Command("wait", {"code": one["listing"]}),
-            "mine_paused_line" if one["state"] == "suspended" else "",
+            WAIT_LINES.get(one["state"], ""),
         )
         for n, one in enumerate(found[:LINES], 1)
     )

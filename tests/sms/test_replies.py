@@ -82,7 +82,7 @@ OFFERED = {
     "project_ready": ("do_reserve",), "kit_confirm": ("do_yes",),
     "details": ("do_reserve",), "details_later": ("do_reserve",), "details_none_left": ("do_wait",), "confirm": ("do_yes",),
     "entered": ("do_leave",), "entered_queue": ("do_leave",), "wait_one": ("do_pause", "do_leave"),
-    "wait_paused": ("do_resume", "do_leave"),
+    "wait_paused": ("do_resume", "do_leave"), "offer": ("do_yes", "do_no"),
     "cancel_ask": ("do_yes",), "mine_one": ("do_extend", "do_cancel"), "erase_ask": ("do_yes",),
     "too_few": ("do_yes", "do_no"), "none_left": ("do_yes", "do_no"), "offer_human": ("do_yes", "do_no"),
 }  # fmt: skip
