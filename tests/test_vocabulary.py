@@ -255,6 +255,20 @@ def test_listings_and_alerts_follow_a_new_vocabulary(town: Town, tmp_path: pathl
     assert alerts.mine(town.person(FABIOLA).person_id or 0)[0]["tokens"] != alert["tokens"]
 
 
+def test_alerts_follow_whatever_the_digest(town: Town, tmp_path: pathlib.Path) -> None:
+    """The number of a vocabulary is a digest of its files: alerts are read anew when it is a smaller one, too."""
+    who = town.person(FABIOLA).person_id or 0
+    alerts.add(who, {"q": "zigotos"}, "test:1")
+    for turn, thing in enumerate(("door", "window", "beam", "brick", "door", "window")):
+        (tmp_path / str(turn)).mkdir()
+        before = alerts.mine(who)[0]["tokens"]
+
+        vocabulary.load(changed(tmp_path / str(turn), zigoto=thing))
+        alerts.read_again()
+
+        assert alerts.mine(who)[0]["tokens"] != before
+
+
 def test_a_new_version_brings_its_own_words(
     town: Town, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
