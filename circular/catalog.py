@@ -547,9 +547,10 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     title, description = analyse(listing["title"]), analyse(listing["description"])
     named = lexicon.mentioned(title, language, foreign=True)
     filed = category.filed if category else frozenset()
+    said = [*map(search.word, title), *(lexicon.mention[one] for one in lexicon.closure(named))]
     titled = [
-        *map(search.word, title),
-        *(lexicon.mention[one] for one in lexicon.closure(named)),
+        *said,
+        *map(search.titled, dict.fromkeys(said)),
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
@@ -883,7 +884,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 2  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 3  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from circular import db, places, search, vocabulary
-from circular.search import all_of, any_of, has
+from circular.search import all_of, any_of, has, titled
 from circular.text import analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
 
@@ -65,12 +65,12 @@ class Unit(NamedTuple):
     guessed: bool = False  # from a word that was put right
     inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
 
-    def within(self, where: str = "", among: int = 1) -> str:
-        """Listings that mention it; when it is one of several things, within a longer term will do."""
-        said = [has(token, where) for token in self.tokens]
+    def within(self, title: bool = False, among: int = 1) -> str:
+        """Listings that mention it, in the title; when it is one of several things, within a longer term will do."""
+        said = [has(titled(token) if title else token) for token in self.tokens]
         said += [has(token) for token in self.inner] if among > 1 else []
         if self.parts:
-            said.append(all_of(part.within(where, len(self.parts)) for part in self.parts))
+            said.append(all_of(part.within(title, len(self.parts)) for part in self.parts))
         return any_of(said)
 
     def alternatives(self, among: int = 1) -> list[str]:
@@ -581,18 +581,18 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
     if not units:
         return [narrowed]
     things = tuple(unit for unit in units if unit.is_thing) or units
-    titled = all_of(unit.within("title", len(things)) for unit in things)
-    nested = [anywhere(units), titled]
-    heads = [has(head, "" if head[:2] == "xh" else "title") for unit in things for head in unit.every_head()]
+    in_title = all_of(unit.within(True, len(things)) for unit in things)
+    nested = [anywhere(units), in_title]
+    heads = [has(head if head[:2] == "xh" else titled(head)) for unit in things for head in unit.every_head()]
     if heads:  # what is a thing names it
         single = len(things) == 1 and not things[0].parts
-        nested.append(any_of(heads) if single else all_of([titled, any_of(heads)]))
+        nested.append(any_of(heads) if single else all_of([in_title, any_of(heads)]))
     exact = [unit.within() for unit in units if unit not in things]
     for unit in things:
         if unit.parts:
-            exact.append(all_of(part.within("title", len(unit.parts)) for part in unit.parts))
+            exact.append(all_of(part.within(True, len(unit.parts)) for part in unit.parts))
         elif len(unit.concepts) > 1:
-            exact.append(has(search.word(unit.typed), "title"))
+            exact.append(has(titled(search.word(unit.typed))))
     if exact:
         nested.append(all_of([nested[-1], *exact]))
     return [all_of([one, narrowed]) for one in reversed(nested)]
@@ -601,7 +601,7 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
 def anywhere(units: tuple[Unit, ...]) -> str:
     """An expression for the listings that mention every thing asked for."""
     things = [unit for unit in units if unit.is_thing] or units
-    return all_of(unit.within("", len(things)) for unit in things)
+    return all_of(unit.within(False, len(things)) for unit in things)
 
 
 def either(units: tuple[Unit, ...]) -> Unit:
