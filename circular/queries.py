@@ -135,15 +135,20 @@ def find(query: Query) -> Page:
     start = search.decode_cursor(query.cursor) if query.cursor else None
     rungs = _rungs(wish)
     found: list[_Placed] = []
+    in_vain: set[tuple[object, ...]] = set()
     rung = 0
     left_out: tuple[str, ...] = ()
     for rung, left_out in enumerate(rungs):
         if start is not None and rung != start.rung:
             continue
         asked = _asked(query, wish, left_out, tree)
+        wanted = (asked.units, asked.narrowed, asked.minimum)
+        if wanted in in_vain:  # `2m` is a size or a quantity: what is left out may ask the same again
+            continue
         found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
         if found:
             break
+        in_vain.add(wanted)
     more = None
     if len(found) > query.limit:
         more = found[query.limit - 1].cursor(rung).encode()
