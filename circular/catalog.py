@@ -972,7 +972,7 @@ def move_with_site(site_id: int, before: int | None, day: int | None) -> list[tu
 def withdraw(actor: Actor, code: str) -> dict[str, Any] | None:
     """Take a listing off the catalogue, by the staff of its place: the listing, or None when it was off already.
 
-    Who held some of it is the affair of `reservations.withdraw_listing`. Call inside a transaction.
+    Who held some of it is the affair of `consequences.withdraw_listing`. Call inside a transaction.
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place").
     """
     actor.require("staff")

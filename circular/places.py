@@ -423,7 +423,7 @@ def _marks(values: Collection[object]) -> str:
 
 def close(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Close a place from a day to another, by its staff, or open it at other hours. What that means for holds and slots
-    is the affair of `reservations.close_place`. Inside a transaction.
+    is the affair of `consequences.close_place`. Inside a transaction.
 
     Raises: Refusal("no_such_place" | "wrong_role" | "not_your_place" | "invalid").
     """

@@ -21,7 +21,7 @@ import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
@@ -50,10 +50,6 @@ on_change: list[Callable[[int, Mapping[str, Any] | None], None]] = []
 # What may forbid to reserve or to wait now, whoever asks: called under the listing's lock, with the listing, it raises a
 # Refusal. How a listing is given out (draws.py) comes after this noun too.
 gates: list[Callable[[Mapping[str, Any]], None]] = []
-# Who was offered some of a listing must give it back, as it is not there: called under the listing's lock, with its id.
-on_retract: list[Callable[[int], None]] = []
-# What follows when the day from which a listing is there has changed; called as `on_change` is, with the listing.
-on_move: list[Callable[[Mapping[str, Any]], None]] = []
 
 
 class Reservation(db.Table):
@@ -360,7 +356,7 @@ def reserve(
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
         settle(listing["id"])
         made = _write(actor, _Asked(person_id, listing, wanted, origin, part), expires_at)
-        _changed(listing["id"], made)
+        changed(listing["id"], made)
         return made
 
 
@@ -385,7 +381,7 @@ def _write(actor: Actor, asked: _Asked, expires_at: int, slot: slots.Slot | None
         secrets.token_hex(10), person_id, listing["id"], listing["place_id"], wanted, code, origin, _now(), expires_at,
         part.kit_id if part else None, *(slot or (None, None)), _approval(actor, person_id, listing["place_id"]),
     )  # fmt: skip
-    _log(reservation_id, actor, "reserve", quantity=wanted)
+    log(reservation_id, actor, "reserve", quantity=wanted)
     made = db.dicts(f"SELECT {COLUMNS} {SOURCE} WHERE r.id = ?", reservation_id)[0]
     if actor.door != "sms" and made["phone"] and part is None:  # by SMS the answer itself is the proof
         kind = "drawn" if actor.door == "draw" else "reserved"
@@ -425,7 +421,7 @@ def prepare(actor: Actor, reference: str) -> dict[str, Any]:
         _check_approved(found)
         if not db.run("UPDATE reservation SET state = 'prepared' WHERE id = ? AND state = 'held'", found["id"]):
             raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
-        _log(found["id"], actor, "prepare")
+        log(found["id"], actor, "prepare")
         notices.tell(found["person_id"], "prepared", **{name: found[name] for name in TOLD if name != "expires_at"})
         return get(actor, reference)
 
@@ -449,7 +445,7 @@ def approve(actor: Actor, reference: str) -> dict[str, Any]:
             agreed = "UPDATE reservation SET approval = 'given', expires_at = ? WHERE id = ? AND state = 'held'"
             if not db.run(agreed, until, found["id"]):  # a sweep of lapsed holds was faster
                 raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
-            _log(found["id"], actor, "approve", expires_at=until)
+            log(found["id"], actor, "approve", expires_at=until)
             facts = {**{name: found[name] for name in TOLD}, "approval": "given", "expires_at": until}
             notices.tell(found["person_id"], "reserved", **facts)
         return get(actor, reference)
@@ -468,13 +464,13 @@ def refuse(actor: Actor, reference: str, reason: str) -> dict[str, Any]:
         _check_live(found)
         if found["approval"] != "asked":
             raise Refusal("no_approval_needed")
-        why = _must_say_why(reason)
+        why = must_say_why(reason)
         _must_end(actor, found, "cancelled", "refuse", **why)
         db.run("UPDATE reservation SET approval = 'refused' WHERE id = ?", found["id"])
         notices.tell(
             found["person_id"], "refused", title=found["title"], place=found["place_name"], words=why["reason"]
         )
-        _changed(found["listing_id"])
+        changed(found["listing_id"])
         return get(actor, reference)
 
 
@@ -496,13 +492,13 @@ def no_show(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
         others = "SELECT 1 FROM reservation WHERE kit_id = ? AND state = 'no_show' LIMIT 1"
         told = found["kit_id"] and db.value(others, found["kit_id"])
         db.run("UPDATE reservation SET state = 'no_show', ended_at = ? WHERE id = ?", ended, found["id"])
-        _log(found["id"], actor, "no_show", **_why(reason))
+        log(found["id"], actor, "no_show", **why_said(reason))
         if not told:
             missed, limit = strikes(found["person_id"]), settings.get().no_show_limit
             title = _kit(found["kit_id"])[0] if found["kit_id"] else found["title"]
             kind = "no_show_limit" if limit and missed >= limit else "no_show"
             notices.tell(found["person_id"], kind, title=title, place=found["place_name"], count=missed)
-        _changed(found["listing_id"])
+        changed(found["listing_id"])
         return get(actor, reference)
 
 
@@ -534,7 +530,7 @@ def appeal_lately(actor: Actor, words: str) -> int:
 def _appeal(actor: Actor, reservation_id: int, reason: str) -> None:
     noted = "UPDATE reservation SET appealed_at = ? WHERE id = ? AND appealed_at IS NULL"
     if db.run(noted, _now(), reservation_id):
-        _log(reservation_id, actor, "appeal", **_why(reason))
+        log(reservation_id, actor, "appeal", **why_said(reason))
 
 
 def forgive(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
@@ -553,7 +549,7 @@ def forgive(actor: Actor, reference: str, reason: str = "") -> dict[str, Any]:
             _now(), found["id"], found["kit_id"], found["place_id"],
         )  # fmt: skip
         for (reservation_id,) in forgiven:
-            _log(reservation_id, actor, "forgive", **_why(reason))
+            log(reservation_id, actor, "forgive", **why_said(reason))
         if forgiven:
             notices.tell(found["person_id"], "forgiven", title=found["title"], place=found["place_name"])
         return get(actor, reference)
@@ -565,15 +561,15 @@ def _check_approved(found: Mapping[str, Any]) -> None:
         raise Refusal("needs_approval")
 
 
-def _why(reason: str) -> dict[str, str]:
+def why_said(reason: str) -> dict[str, str]:
     """A reason as the log keeps it, without numbers that may be somebody's."""
     said = shorten(clean(reason, REASON_LIMIT), REASON_LIMIT)
     return {"reason": re.sub(r"(?:\d[ .-]?){8,}", "…", said)} if said else {}
 
 
-def _must_say_why(reason: str) -> dict[str, str]:
+def must_say_why(reason: str) -> dict[str, str]:
     """Raises: Refusal("invalid") without a reason."""
-    why = _why(reason)
+    why = why_said(reason)
     if not why:
         errors = FieldErrors()
         errors.add("reason", "required")
@@ -603,65 +599,6 @@ def log_of(actor: Actor, reference: str) -> list[dict[str, Any]]:
             }
         )
     return log
-
-
-def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Close a place for some days: what would lapse then is held until it opens again, what is booked then is given up
-    without anybody's fault, and its people are told.
-
-    Raises: what `places.close` raises.
-    """
-    with db.transaction():
-        made = places.close(actor, code, values)
-        _hold_longer(actor, code, made)
-        _give_times_up(actor, code, made)
-        return made
-
-
-def _between(closure: Mapping[str, Any]) -> tuple[int, int]:
-    """The first moment of a closure, and the first after it."""
-    zone = settings.get().timezone
-    first, last = (date.fromisoformat(closure[name]) for name in ("first_day", "last_day"))
-    return db.to_ms(clock.midnight(first, zone)), db.to_ms(clock.midnight(last + timedelta(days=1), zone))
-
-
-def _hold_longer(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
-    """What would lapse on a day on which a place does not open any more lapses when it closes on the next that it does."""
-    query = (
-        "SELECT r.reference, l.code FROM reservation r JOIN listing l ON l.id = r.listing_id "
-        "JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL "
-        "AND r.expires_at > ? AND r.expires_at >= ? AND r.expires_at < ? ORDER BY l.id, r.id"
-    )
-    moved = []
-    for reference, listing in db.rows(query, code, _now(), *_between(closure)):
-        catalog.lock(listing)
-        found = get(actor, reference)
-        day_before = db.from_ms(found["expires_at"]) - timedelta(days=1)
-        until = db.to_ms(places.nth_closing(found["place_hours"], day_before, 1))
-        same = clock.local(db.from_ms(until), settings.get().timezone).date()
-        if same == clock.local(db.from_ms(found["expires_at"]), settings.get().timezone).date():
-            continue  # it opens all the same that day: at other hours, or it is handed over elsewhere
-        later = "UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ? AND state = 'held'"
-        if db.run(later, until, found["id"]):
-            reason = _why(closure["reason"])
-            _log(found["id"], actor, "close", expires_at=until, **reason)
-            moved.append({**found, "expires_at": until})
-    for one in together(moved):
-        notices.tell(one["person_id"], "held_longer", **{name: one[name] for name in TOLD})
-
-
-def _give_times_up(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
-    """What is booked for a time at which a place does not open any more is cancelled, and its people are told."""
-    query = (
-        "SELECT r.reference, l.code, r.starts_at, r.ends_at FROM reservation r JOIN listing l ON l.id = r.listing_id "
-        f"JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.starts_at < ? AND r.ends_at > ? AND {catalog.LIVE} "
-        "ORDER BY l.id, r.id"
-    )
-    first, end = _between(closure)
-    for reference, listing, *slot in db.rows(query, code, end, first, _now()):
-        slots.lock(listing)
-        if not slots.is_open(catalog.get(listing, actor), slots.Slot(*slot)):
-            cancel(actor, reference, closure["reason"])
 
 
 TOLD = (
@@ -703,28 +640,11 @@ def move(actor: Actor, reference: str, slot: slots.Slot, origin: str) -> dict[st
             "UPDATE reservation SET starts_at = ?, ends_at = ?, expires_at = ?, reminded_at = NULL WHERE id = ?",
             *slot, slot.ends_at, found["id"],
         )  # fmt: skip
-        _log(found["id"], actor, "move", origin, starts_at=slot.starts_at, ends_at=slot.ends_at)
+        log(found["id"], actor, "move", origin, starts_at=slot.starts_at, ends_at=slot.ends_at)
         moved = get(actor, reference)
         if found["person_id"] != actor.person_id:
             notices.tell(found["person_id"], "slot_moved", **{name: moved[name] for name in TOLD})
         return moved
-
-
-def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[str, Any]:
-    """Close a time of a listing for maintenance; whoever booked it is told, and it is given up without their fault.
-
-    Raises: what `slots.block` raises.
-    """
-    with db.transaction():
-        slots.lock(code)
-        made = slots.block(actor, code, slot, reason)
-        for (reference,) in db.rows(
-            "SELECT r.reference FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE l.code = ? "
-            "AND r.starts_at < ? AND r.ends_at > ? AND r.state IN ('held', 'prepared') ORDER BY r.id",
-            code, slot.ends_at, slot.starts_at,
-        ):  # fmt: skip
-            cancel(actor, reference)
-        return made
 
 
 def give_back(actor: Actor, reference: str) -> dict[str, Any]:
@@ -746,7 +666,7 @@ def give_back(actor: Actor, reference: str) -> dict[str, Any]:
             "THEN ? ELSE ends_at END WHERE id = ?",
             _now(), _now(), _now(), _now(), found["id"],
         )  # fmt: skip
-        _log(found["id"], actor, "give_back")
+        log(found["id"], actor, "give_back")
         return get(actor, reference)
 
 
@@ -887,14 +807,14 @@ def cancel(actor: Actor, reference: str, reason: str = "", *, late: bool = False
         _check_live(found)
         if found["starts_at"] is not None and not (late or actor.works_at(found["place_id"])):
             slots.check_deadline(catalog.get(found["listing"]), found["starts_at"])
-        why = _why(reason)
+        why = why_said(reason)
         _must_end(actor, found, "cancelled", "cancel", **why)
         if found["person_id"] != actor.person_id:
             kind = "cancelled_why" if why else "cancelled_by_place"
             notices.tell(
                 found["person_id"], kind, title=found["title"], place=found["place_name"], words=why.get("reason", "")
             )
-        _changed(found["listing_id"])
+        changed(found["listing_id"])
         return get(actor, reference)
 
 
@@ -925,7 +845,7 @@ def extend(actor: Actor, reference: str, origin: str) -> dict[str, Any]:
         )  # fmt: skip
         if not extended:  # a sweep of lapsed holds was faster
             raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
-        _log(found["id"], actor, "extend", origin, expires_at=expires_at)
+        log(found["id"], actor, "extend", origin, expires_at=expires_at)
         return get(actor, reference)
 
 
@@ -986,15 +906,15 @@ def _hand_to(
     actor: Actor, found: Mapping[str, Any], other: Mapping[str, Any], quantity: object, reason: str
 ) -> dict[str, Any]:
     """Hand over what was held for one person to another who came with a code of their own; the former is told why."""
-    why = _must_say_why(reason)
+    why = must_say_why(reason)
     taken = _taken(found, quantity)
-    _give_up(actor, found, why, quantity=taken, handed_to=other["reference"])
+    give_up(actor, found, why, quantity=taken, handed_to=other["reference"])
     _consume(found["listing_id"], taken)
-    _changed(found["listing_id"])
+    changed(found["listing_id"])
     return get(actor, found["reference"])
 
 
-def _give_up(actor: Actor, found: Mapping[str, Any], why: Mapping[str, str], **facts: object) -> None:
+def give_up(actor: Actor, found: Mapping[str, Any], why: Mapping[str, str], **facts: object) -> None:
     """A hold is given up for others by the staff of its place, who say why. Raises: Refusal("already_ended")."""
     _must_end(actor, found, "cancelled", "give_up", **facts, **why)
     notices.tell(
@@ -1041,7 +961,7 @@ def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[st
     notices.tell(
         found["person_id"], state, title=found["title"], quantity=taken, unit=found["unit"], place=found["place_name"]
     )
-    _changed(found["listing_id"])
+    changed(found["listing_id"])
     return get(actor, found["reference"])
 
 
@@ -1074,10 +994,10 @@ def _lapse(lapsed: Iterable[tuple[Any, ...]]) -> None:
     told: set[int] = set()
     for reservation_id, person_id, listing_id, kit_id, starts_at in lapsed:
         if starts_at is not None:  # its time is over: nobody need be told
-            _end(system, {"id": reservation_id}, "given_back", "expire")
+            end(system, {"id": reservation_id}, "given_back", "expire")
             continue
         title, code = db.row("SELECT title, code FROM listing WHERE id = ?", listing_id) or ("", "")
-        if _end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
+        if end(system, {"id": reservation_id}, "expired", "expire") and kit_id not in told:
             if kit_id is not None:  # one text for all of it
                 told.add(kit_id)
                 title, code = _kit(kit_id)
@@ -1125,121 +1045,10 @@ def remind(limit: int = 500) -> int:
         return len(soon)
 
 
-def withdraw_listing(actor: Actor, code: str) -> None:
-    """Take a listing off the catalogue; whoever held some of it loses the hold and is told. Twice changes nothing.
-
-    Raises: Refusal("bad_code" | "no_such_listing" | "wrong_role" | "not_your_place").
-    """
-    with db.transaction():
-        listing = catalog.withdraw(actor, code)
-        if listing is None:
-            return
-        _end_holds(actor, listing)
-        _changed(listing["id"])
-
-
-def revise_listing(
-    actor: Actor,
-    code: str,
-    changes: Mapping[str, Any],
-    revision: int | None,
-    *,
-    force: bool = False,
-    reason: str = "",
-) -> dict[str, Any]:
-    """Change fields of a listing. When asbestos or lead turns out, whoever held some of it loses the hold and is told.
-
-    By `force`, and a reason, there may be less than is held: the newest holds are given up, and their people are told why.
-    Raises as `catalog.revise` does.
-    """
-    with db.transaction():
-        actor.require("staff")
-        catalog.lock(code)
-        before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
-        try:
-            found = catalog.revise(actor, code, changes, revision)
-        except Refusal as refusal:
-            if refusal.code != "held_for_others" or not force:
-                raise
-            _make_room(actor, code, changes, _must_say_why(reason))
-            found = catalog.revise(actor, code, changes, revision)
-        settle(found["id"])
-        tell_moved(follow_day(actor, found, before))
-        if catalog.blocking_hazard(found["hazards"]):
-            _end_holds(actor, found)
-        _changed(found["id"])
-        return found
-
-
-def _make_room(actor: Actor, code: str, changes: Mapping[str, Any], why: Mapping[str, str]) -> None:
-    """Less of a locked listing is there than was promised: offers go first, then holds, the newest first, then what lies
-    ready.
-    """
-    listing = catalog.get(code, actor)
-    left = catalog.check(changes, partial=True, unit=listing["unit"])["quantity"]
-    for retract in on_retract:
-        retract(listing["id"])
-    query = (
-        f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND r.starts_at IS NULL AND {catalog.LIVE} "
-        "ORDER BY CASE WHEN r.state = 'held' THEN 0 ELSE 1 END, r.id DESC"
-    )
-    holds = db.dicts(query, listing["id"], _now())
-    held = sum(hold["quantity"] for hold in holds)
-    for hold in holds:
-        if held <= left:
-            return
-        _give_up(actor, hold, why)
-        held -= hold["quantity"]
-
-
-def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> list[dict[str, Any]]:
-    """The day from which a locked listing is there was `before`: its holds last as many opening days from the new one.
-
-    None ends sooner than it did when the day is later. Those who wait are told; the holds are returned for `tell_moved`.
-    """
-    if listing["available_from"] == before:
-        return []
-    now = _now()
-    start = db.from_ms(max(now, listing["available_from"] or 0))
-    later = (listing["available_from"] or 0) > (before or 0)
-    query = f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id"
-    for found in db.dicts(query, listing["id"], now):
-        until = places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days)
-        if found["extended_at"] is not None:
-            until = places.nth_closing(listing["place_hours"], until, EXTENSION_OPENING_DAYS)
-        expires_at = max(db.to_ms(until), found["expires_at"] if later else 0)
-        db.run(
-            "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ?",
-            expires_at, now, found["id"],
-        )  # fmt: skip
-        _log(found["id"], actor, "move", available_from=listing["available_from"], expires_at=expires_at)
-    for follow in on_move:
-        follow(listing)
-    return db.dicts(query, listing["id"], now)
-
-
-def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
-    """Tell the people of reservations the new day, and that they may give up what no longer suits them."""
-    for one in found:
-        facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
-        notices.tell(
-            one["person_id"],
-            "moved",
-            available_from=one["available_from"] or _now(),
-            **{name: one[name] for name in facts},
-        )
-
-
-def _changed(listing_id: int, made: Mapping[str, Any] | None = None) -> None:
+def changed(listing_id: int, made: Mapping[str, Any] | None = None) -> None:
+    """Tell whoever must follow (`on_change`) that some of a locked listing may have come free, or was reserved: `made`."""
     for follow in on_change:
         follow(listing_id, made)
-
-
-def _end_holds(actor: Actor, listing: Mapping[str, Any]) -> None:
-    query = f"SELECT r.id, r.person_id FROM reservation r WHERE r.listing_id = ? AND {catalog.LIVE}"
-    for hold in db.dicts(query, listing["id"], _now()):
-        if _end(actor, hold, "cancelled", "withdraw"):
-            notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
 
 
 def events(reservation_id: int) -> list[dict[str, Any]]:
@@ -1258,24 +1067,25 @@ def _check_live(found: Mapping[str, Any]) -> None:
         raise Refusal("already_ended", state=found["state"], pin=found["pickup_code"])
 
 
-def _end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> bool:
+def end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> bool:
     """End a live reservation and log it; False when somebody (a sweep of lapsed holds) was faster."""
     ended = db.run(
         "UPDATE reservation SET state = ?, ended_at = ? WHERE id = ? AND state IN ('held', 'prepared')",
         state, _now(), found["id"],
     )  # fmt: skip
     if ended:
-        _log(found["id"], actor, verb, **facts)
+        log(found["id"], actor, verb, **facts)
     return bool(ended)
 
 
 def _must_end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **facts: object) -> None:
     """Raises: Refusal("already_ended") when somebody was faster."""
-    if not _end(actor, found, state, verb, **facts):
+    if not end(actor, found, state, verb, **facts):
         raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
 
 
-def _log(reservation_id: int, actor: Actor, verb: str, origin: str | None = None, /, **facts: object) -> None:
+def log(reservation_id: int, actor: Actor, verb: str, origin: str | None = None, /, **facts: object) -> None:
+    """Write what somebody did to a reservation. With an `origin`, which is unique, it happens once."""
     db.run(
         "INSERT INTO reservation_event (reservation_id, at, verb, person_id, role, door, facts, origin) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

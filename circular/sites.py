@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from circular import catalog, db, places, reservations
+from circular import catalog, consequences, db, places, reservations
 from circular.people import Actor
 
 
@@ -26,6 +26,6 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
             catalog.reindex("site", site["id"])
         if site["available_from"] != before:
             moved = catalog.move_with_site(site["id"], before, site["available_from"])
-            held = itertools.chain.from_iterable(reservations.follow_day(actor, *each) for each in moved)
-            reservations.tell_moved(reservations.together(held))  # a kit is told once
+            held = itertools.chain.from_iterable(consequences.follow_day(actor, *each) for each in moved)
+            consequences.tell_moved(reservations.together(held))  # a kit is told once
         return site

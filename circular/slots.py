@@ -384,7 +384,7 @@ def check_deadline(listing: Mapping[str, Any], starts_at: int) -> None:
 
 # --- closed times, trainings ------------------------------------------------------------------------------------------
 def block(actor: Actor, code: str, slot: Slot, reason: str) -> dict[str, Any]:
-    """Close a time of a listing, by the staff of its place. Whoever has it is the affair of `reservations.close_slot`.
+    """Close a time of a listing, by the staff of its place. Whoever has it is the affair of `consequences.close_slot`.
 
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "slot_not_allowed" | "invalid").
     """

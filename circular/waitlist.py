@@ -25,7 +25,7 @@ from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, db, notices, people, places, reservations, settings
+from circular import catalog, clock, consequences, db, notices, people, places, reservations, settings
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -339,7 +339,7 @@ def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
 
 
 def _tell_moved(listing: Mapping[str, Any]) -> None:
-    """The day from which a listing is there has changed: those who wait for it keep their rank (`reservations.on_move`)."""
+    """The day from which a listing is there has changed: those who wait for it keep their rank (`consequences.on_move`)."""
     queue = f"SELECT w.person_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
     for (person_id,) in db.rows(queue, listing["id"]):
         day = listing["available_from"] or _now()
@@ -444,5 +444,5 @@ def _now() -> int:
 
 
 reservations.on_change.append(_follow)
-reservations.on_move.append(_tell_moved)
-reservations.on_retract.append(_retract)
+consequences.on_move.append(_tell_moved)
+consequences.on_retract.append(_retract)

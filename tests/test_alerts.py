@@ -10,7 +10,7 @@ import time_machine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from circular import alerts, catalog, db, notices, queries, reservations, search
+from circular import alerts, catalog, consequences, db, notices, queries, search
 from tests.test_reservations import refused
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
@@ -114,7 +114,7 @@ def test_what_is_gone_by_then_is_not_told(town: Town, traveller: time_machine.Tr
     assert told() == []  # at night
     newer = town.listing(title="Planche bis")["code"]
     town.reserve(town.person(MIRTHA), gone)
-    reservations.withdraw_listing(town.staff, sheet)
+    consequences.withdraw_listing(town.staff, sheet)
 
     traveller.shift(timedelta(hours=12))
 
@@ -129,11 +129,11 @@ def test_a_draft_is_told_when_it_is_published(town: Town) -> None:
     town.listing(title="Brique", category="metal")
     assert told() == []
 
-    reservations.revise_listing(town.staff, draft, {"status": "published"}, None)
+    consequences.revise_listing(town.staff, draft, {"status": "published"}, None)
     assert told() == [(person, draft)]
 
     add(town, JOSEPH, q="planche")
-    reservations.revise_listing(town.staff, draft, {"title": "Planche neuve"}, None)
+    consequences.revise_listing(town.staff, draft, {"title": "Planche neuve"}, None)
     assert told() == []  # it is no news
 
 

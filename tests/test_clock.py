@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import time_machine
 
-from circular import db, reservations, waitlist
+from circular import consequences, db, reservations, waitlist
 from circular.errors import Refusal
 from sms import messages, outbox, worker
 from tests.fatal import halves
@@ -113,7 +113,7 @@ def test_fifty_jumps(town: Town, clock: Any, seed: int) -> None:
             lambda who=who, code=code, n=n: waitlist.join(who, who.person_id or 0, code, 1, f"jump:{n}"),
             lambda who=who, n=n: waitlist.take(who, who.person_id or 0, f"jump:{n}"),
             lambda own=own, who=who: own and reservations.cancel(who, own[0]["reference"]),
-            lambda code=code, n=n: reservations.revise_listing(town.staff, code, {"quantity": 1 + n % 3}, None),
+            lambda code=code, n=n: consequences.revise_listing(town.staff, code, {"quantity": 1 + n % 3}, None),
             lambda: worker.chores("worker-test"),
         ]
         with contextlib.suppress(Refusal):

@@ -13,7 +13,7 @@ import pytest
 import time_machine
 from flask.testing import FlaskClient
 
-from circular import catalog, clock, db, draws, places, reservations, slots, waitlist
+from circular import catalog, clock, consequences, db, draws, places, reservations, slots, waitlist
 from circular.people import Actor
 from sms import inbox, messages
 from sms.gateways.base import Inbound
@@ -134,7 +134,7 @@ def lapsing(stage: Stage) -> Scene:
 def withdrawing(stage: Stage) -> Scene:
     held, waits = stage.queue()
     return Scene(
-        lambda: reservations.withdraw_listing(ADMIN, stage.code),
+        lambda: consequences.withdraw_listing(ADMIN, stage.code),
         lambda: [stage.state(held), *map(stage.waits, waits)] == ["cancelled", "closed", "closed"],
     )
 
@@ -249,7 +249,7 @@ def counting_less(stage: Stage) -> Scene:
     held, change = stage.hold(stage.two), {"quantity": 1}
     first = stage.wait(stage.three)
     return Scene(
-        lambda: reservations.revise_listing(ADMIN, stage.code, change, None, force=True, reason="vide"),
+        lambda: consequences.revise_listing(ADMIN, stage.code, change, None, force=True, reason="vide"),
         lambda: (stage.state(held), stage.waits(first)) == ("cancelled", "waiting"),
     )
 
@@ -265,7 +265,7 @@ def closing(stage: Stage) -> Scene:
     day = clock.local(db.from_ms(before), "America/Martinique").date().isoformat()
     days = {"from": day, "to": day}
     return Scene(
-        lambda: reservations.close_place(stage.town.staff, "la-sphere", days),
+        lambda: consequences.close_place(stage.town.staff, "la-sphere", days),
         lambda: reservations.get(stage.one, held)["expires_at"] > before,
     )
 
@@ -369,7 +369,7 @@ def test_a_verb_of_two_transactions_is_found_out(stage: Stage) -> None:
             with db.transaction():
                 db.run(query, held)
             with db.transaction():
-                reservations._log(reservations.get(ADMIN, held)["id"], stage.one, "cancel")
+                reservations.log(reservations.get(ADMIN, held)["id"], stage.one, "cancel")
 
         died = killed_before(point, careless)
         found.update(halves())

@@ -15,7 +15,19 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import catalog, db, draws, kits, people, personal, projects, reservations, settings, waitlist
+from circular import (
+    catalog,
+    consequences,
+    db,
+    draws,
+    kits,
+    people,
+    personal,
+    projects,
+    reservations,
+    settings,
+    waitlist,
+)
 from circular.people import Actor
 from sms import outbox
 from tests.api.test_listings import problem
@@ -245,7 +257,7 @@ def test_a_listing_that_is_over_is_not_drawn(town: Town, client: FlaskClient, tr
     gone, late = window(town), window(town, available_until=MONDAY + timedelta(hours=1))
     for code in (gone, late):
         enter(town, FABIOLA, code)
-    reservations.withdraw_listing(ADMIN, gone)
+    consequences.withdraw_listing(ADMIN, gone)
     assert draws.of_listing(late)["state"] == "open" and told(FABIOLA) == ["wait_closed"]
     finish(traveller)
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from circular import db, draws, kits, projects, reservations, slots, waitlist
+from circular import consequences, db, draws, kits, projects, reservations, slots, waitlist
 from circular.errors import Refusal
 from tests import test_waitlist_machine as waiting
 from tests.fatal import halves
@@ -102,7 +102,7 @@ class Machine(waiting.Machine):
         """Less is there than was promised: offers go first, then the newest holds, then what lies ready."""
         promised = self.stock - self.free() + sum(wanted for _, wanted, until in self.queue if until)
         change = {"quantity": quantity}
-        reservations.revise_listing(self.town.staff, self.code, change, None, force=True, reason="inventaire")
+        consequences.revise_listing(self.town.staff, self.code, change, None, force=True, reason="inventaire")
         if quantity < promised:
             for one in self.queue:
                 one[2] = None
@@ -275,7 +275,7 @@ class Machine(waiting.Machine):
     def count_again(self, quantity: int) -> None:
         promised = self.stock - self.free() + sum(wanted for _, wanted, until in self.queue if until)
         try:
-            reservations.revise_listing(self.town.staff, self.code, {"quantity": quantity}, None)
+            consequences.revise_listing(self.town.staff, self.code, {"quantity": quantity}, None)
         except Refusal as refusal:
             assert refusal.code == "held_for_others" and quantity < promised
             return

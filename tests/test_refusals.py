@@ -18,7 +18,19 @@ import time_machine
 from flask.testing import FlaskClient
 from stdnum import damm
 
-from circular import alerts, categories, db, errors, i18n, people, projects, reservations, search, waitlist
+from circular import (
+    alerts,
+    categories,
+    consequences,
+    db,
+    errors,
+    i18n,
+    people,
+    projects,
+    reservations,
+    search,
+    waitlist,
+)
 from tests.conftest import ENGINES
 from tests.sms import test_replies
 from tests.sms.conversation import text
@@ -249,7 +261,7 @@ def _code_taken(w: World) -> Send:
 
 def _withdrawn(w: World) -> Send:
     code = w.town.listing()["code"]
-    reservations.withdraw_listing(ADMIN, code)
+    consequences.withdraw_listing(ADMIN, code)
     return w.send("PATCH", f"/listings/{code}", w.staff, json={"title": "x"}, headers={"If-Match": "*"})
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 
-from circular import catalog, db, draws, notices, queries, reservations, settings, waitlist
+from circular import catalog, consequences, db, draws, notices, queries, reservations, settings, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import FABIOLA, JOSEPH, Town
@@ -256,8 +256,8 @@ def test_withdraw_a_listing_that_is_held(town: Town) -> None:
     code = town.listing()["code"]
     made = town.reserve(town.person(), code, 1)
 
-    reservations.withdraw_listing(town.staff, code)
-    reservations.withdraw_listing(town.staff, code)
+    consequences.withdraw_listing(town.staff, code)
+    consequences.withdraw_listing(town.staff, code)
 
     assert [notice.kind for notice in notices.untold(9)] == ["withdrawn"]
     assert reservations.get(town.staff, made["reference"])["state"] == "cancelled"
@@ -398,7 +398,7 @@ def test_asbestos_is_found_in_what_is_held(town: Town) -> None:
     made = town.reserve(town.person(), code, 1)
 
     changes = {"hazards": "asbestos:suspected", "status": "draft"}
-    reservations.revise_listing(town.staff, code, changes, None)
+    consequences.revise_listing(town.staff, code, changes, None)
 
     assert [notice.kind for notice in notices.untold(9)] == ["withdrawn"]
     assert reservations.get(town.staff, made["reference"])["state"] == "cancelled"

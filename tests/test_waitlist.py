@@ -10,7 +10,7 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circular import catalog, clock, db, notices, people, queries, reservations, waitlist
+from circular import catalog, clock, consequences, db, notices, people, queries, reservations, waitlist
 from circular.people import Actor
 from tests.test_reservations import refused
 from tests.town import ADMIN, JOSEPH, MIRTHA, Town
@@ -161,7 +161,7 @@ def free_by(what: str, town: Town, code: str, held: dict[str, Any], traveller: t
         other = town.reserve(town.person("+596696000009"), town.listing()["code"])
         reservations.pick_up(town.staff, held["reference"], other["pickup_code"], 1, force=True, reason="erreur")
     elif what == "more stock":
-        reservations.revise_listing(town.staff, code, {"quantity": 4}, None)
+        consequences.revise_listing(town.staff, code, {"quantity": 4}, None)
     elif what == "a file":
         with db.transaction():
             catalog.put(ADMIN, {"kind": "material", "title": "Planche", "category": "bois-planche", "quantity": 5,
@@ -363,10 +363,10 @@ def test_a_listing_that_is_over(town: Town, how: str) -> None:
             wait(town.person(phone), code)
         if how == "withdrawn":
             reservations.cancel(town.person(), held["reference"])
-            reservations.withdraw_listing(town.staff, code)
+            consequences.withdraw_listing(town.staff, code)
         elif how == "asbestos":
             hazards = [{"kind": "asbestos", "state": "declared"}]
-            reservations.revise_listing(town.staff, code, {"status": "draft", "hazards": hazards}, None)
+            consequences.revise_listing(town.staff, code, {"status": "draft", "hazards": hazards}, None)
         else:
             traveller.shift(timedelta(days=40))
             waitlist.sweep()
@@ -400,11 +400,11 @@ def test_a_draft_is_offered_to_nobody(town: Town) -> None:
     code = town.listing(quantity=1)["code"]
     held = town.reserve(town.person(), code)
     wait(town.person(JOSEPH), code)
-    reservations.revise_listing(town.staff, code, {"status": "draft"}, None)
+    consequences.revise_listing(town.staff, code, {"status": "draft"}, None)
     reservations.cancel(town.person(), held["reference"])
     assert states() == ["waiting"] and waitlist.sweep() == 0
 
-    reservations.revise_listing(town.staff, code, {"status": "published"}, None)
+    consequences.revise_listing(town.staff, code, {"status": "published"}, None)
 
     assert states() == ["offered"]
 

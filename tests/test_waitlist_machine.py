@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from circular import catalog, clock, db, queries, reservations, waitlist
+from circular import catalog, clock, consequences, db, queries, reservations, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from tests.town import Town
@@ -158,7 +158,7 @@ class Machine(RuleBasedStateMachine):
     def count_again(self, quantity: int) -> None:
         promised = self.stock - self.free() + sum(wanted for _, wanted, until in self.queue if until)
         try:
-            reservations.revise_listing(self.town.staff, self.code, {"quantity": quantity}, None)
+            consequences.revise_listing(self.town.staff, self.code, {"quantity": quantity}, None)
         except Refusal as refusal:
             assert refusal.code == "held_for_others" and quantity < promised
             return

@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, facets, imports, queries, reservations, unfound
+from circular import catalog, consequences, facets, imports, queries, reservations, unfound
 from circular.api import auth, schemas, writing
 from circular.errors import Refusal
 
@@ -74,7 +74,7 @@ class Listing(MethodView):
         force, why = body.pop("force", False), body.pop("reason", "")
 
         def act() -> dict[str, Any]:
-            return _made(reservations.revise_listing(who, code, body, revision, force=force, reason=why))
+            return _made(consequences.revise_listing(who, code, body, revision, force=force, reason=why))
 
         made = auth.write(who, act)
         return writing.respond(made, revision=made.pop("revision"))
@@ -85,7 +85,7 @@ class Listing(MethodView):
         who = auth.actor()
 
         def act() -> dict[str, Any]:
-            reservations.withdraw_listing(who, code)
+            consequences.withdraw_listing(who, code)
             return {}
 
         auth.write(who, act)

@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, categories, places, reservations
+from circular import catalog, categories, consequences, places
 from circular import sites as sites_
 from circular.api import auth, schemas, writing
 
@@ -67,7 +67,7 @@ class Closures(MethodView):
         """
         who = auth.actor()
         days = {"from": body["first"], "to": body["last"], **{name: body.get(name, "") for name in ("reason", "hours")}}
-        made = auth.once(who, days, lambda: _closure(reservations.close_place(who, code, days)))
+        made = auth.once(who, days, lambda: _closure(consequences.close_place(who, code, days)))
         return writing.respond(made, 201)
 
 

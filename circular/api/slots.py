@@ -10,7 +10,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import catalog, reservations, settings, slots
+from circular import catalog, consequences, settings, slots
 from circular.api import auth, schemas, writing
 from circular.checks import read_moment
 from circular.errors import FieldErrors
@@ -82,7 +82,7 @@ class Blocks(MethodView):
         """Close a time (staff of its place); whoever booked it is told."""
         who = auth.actor()
         slot = slots.read(body)
-        made = auth.once(who, body, lambda: _block(reservations.close_slot(who, code, slot, body.get("reason", ""))))
+        made = auth.once(who, body, lambda: _block(consequences.close_slot(who, code, slot, body.get("reason", ""))))
         return writing.respond(made, 201)
 
 

@@ -1,0 +1,211 @@
+"""Consequences: what becomes of what is reserved when a listing, the day of it, a time or a place's hours change.
+
+Whoever loses something hears of it and why, without a strike; whoever can have it later has it later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, timedelta
+from typing import Any
+
+from circular import catalog, clock, db, notices, places, reservations, settings, slots
+from circular.errors import Refusal
+from circular.people import Actor
+
+# Who was offered some of a listing must give it back, as it is not there: called under the listing's lock, with its id.
+on_retract: list[Callable[[int], None]] = []
+# What follows when the day from which a listing is there has changed: as `reservations.on_change`, with the listing.
+on_move: list[Callable[[Mapping[str, Any]], None]] = []
+
+
+# --- listings ---------------------------------------------------------------------------------------------------------
+def withdraw_listing(actor: Actor, code: str) -> None:
+    """Take a listing off the catalogue; whoever held some of it loses the hold and is told. Twice changes nothing.
+
+    Raises: Refusal("bad_code" | "no_such_listing" | "wrong_role" | "not_your_place").
+    """
+    with db.transaction():
+        listing = catalog.withdraw(actor, code)
+        if listing is None:
+            return
+        _end_holds(actor, listing)
+        reservations.changed(listing["id"])
+
+
+def revise_listing(
+    actor: Actor,
+    code: str,
+    changes: Mapping[str, Any],
+    revision: int | None,
+    *,
+    force: bool = False,
+    reason: str = "",
+) -> dict[str, Any]:
+    """Change fields of a listing. When asbestos or lead turns out, whoever held some of it loses the hold and is told.
+
+    By `force`, and a reason, there may be less than is held: the newest holds are given up, and their people are told why.
+    Raises as `catalog.revise` does.
+    """
+    with db.transaction():
+        actor.require("staff")
+        catalog.lock(code)
+        before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
+        try:
+            found = catalog.revise(actor, code, changes, revision)
+        except Refusal as refusal:
+            if refusal.code != "held_for_others" or not force:
+                raise
+            _make_room(actor, code, changes, reservations.must_say_why(reason))
+            found = catalog.revise(actor, code, changes, revision)
+        reservations.settle(found["id"])
+        tell_moved(follow_day(actor, found, before))
+        if catalog.blocking_hazard(found["hazards"]):
+            _end_holds(actor, found)
+        reservations.changed(found["id"])
+        return found
+
+
+def _make_room(actor: Actor, code: str, changes: Mapping[str, Any], why: Mapping[str, str]) -> None:
+    """Less of a locked listing is there than was promised: offers go first, then holds, the newest first, then what lies
+    ready.
+    """
+    listing = catalog.get(code, actor)
+    left = catalog.check(changes, partial=True, unit=listing["unit"])["quantity"]
+    for retract in on_retract:
+        retract(listing["id"])
+    query = (
+        f"SELECT {reservations.COLUMNS} {reservations.SOURCE} WHERE r.listing_id = ? AND r.starts_at IS NULL "
+        f"AND {catalog.LIVE} ORDER BY CASE WHEN r.state = 'held' THEN 0 ELSE 1 END, r.id DESC"
+    )
+    holds = db.dicts(query, listing["id"], clock.now_ms())
+    held = sum(hold["quantity"] for hold in holds)
+    for hold in holds:
+        if held <= left:
+            return
+        reservations.give_up(actor, hold, why)
+        held -= hold["quantity"]
+
+
+def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> list[dict[str, Any]]:
+    """The day from which a locked listing is there was `before`: its holds last as many opening days from the new one.
+
+    None ends sooner than it did when the day is later. Those who wait are told; the holds are returned for `tell_moved`.
+    """
+    if listing["available_from"] == before:
+        return []
+    now = clock.now_ms()
+    start = db.from_ms(max(now, listing["available_from"] or 0))
+    later = (listing["available_from"] or 0) > (before or 0)
+    query = (
+        f"SELECT {reservations.COLUMNS} {reservations.SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id"
+    )
+    for found in db.dicts(query, listing["id"], now):
+        until = places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days)
+        if found["extended_at"] is not None:
+            until = places.nth_closing(listing["place_hours"], until, reservations.EXTENSION_OPENING_DAYS)
+        expires_at = max(db.to_ms(until), found["expires_at"] if later else 0)
+        db.run(
+            "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ?",
+            expires_at, now, found["id"],
+        )  # fmt: skip
+        reservations.log(found["id"], actor, "move", available_from=listing["available_from"], expires_at=expires_at)
+    for follow in on_move:
+        follow(listing)
+    return db.dicts(query, listing["id"], now)
+
+
+def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
+    """Tell the people of reservations the new day, and that they may give up what no longer suits them."""
+    for one in found:
+        facts = ("title", "quantity", "unit", "pickup_code", "place_name", "expires_at")
+        notices.tell(
+            one["person_id"],
+            "moved",
+            available_from=one["available_from"] or clock.now_ms(),
+            **{name: one[name] for name in facts},
+        )
+
+
+def _end_holds(actor: Actor, listing: Mapping[str, Any]) -> None:
+    query = f"SELECT r.id, r.person_id FROM reservation r WHERE r.listing_id = ? AND {catalog.LIVE}"
+    for hold in db.dicts(query, listing["id"], clock.now_ms()):
+        if reservations.end(actor, hold, "cancelled", "withdraw"):
+            notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
+
+
+# --- times and places -------------------------------------------------------------------------------------------------
+def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[str, Any]:
+    """Close a time of a listing for maintenance; whoever booked it is told, and it is given up without their fault.
+
+    Raises: what `slots.block` raises.
+    """
+    with db.transaction():
+        slots.lock(code)
+        made = slots.block(actor, code, slot, reason)
+        for (reference,) in db.rows(
+            "SELECT r.reference FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE l.code = ? "
+            "AND r.starts_at < ? AND r.ends_at > ? AND r.state IN ('held', 'prepared') ORDER BY r.id",
+            code, slot.ends_at, slot.starts_at,
+        ):  # fmt: skip
+            reservations.cancel(actor, reference)
+        return made
+
+
+def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Close a place for some days: what would lapse then is held until it opens again, what is booked then is given up
+    without anybody's fault, and its people are told.
+
+    Raises: what `places.close` raises.
+    """
+    with db.transaction():
+        made = places.close(actor, code, values)
+        _hold_longer(actor, code, made)
+        _give_times_up(actor, code, made)
+        return made
+
+
+def _between(closure: Mapping[str, Any]) -> tuple[int, int]:
+    """The first moment of a closure, and the first after it."""
+    zone = settings.get().timezone
+    first, last = (date.fromisoformat(closure[name]) for name in ("first_day", "last_day"))
+    return db.to_ms(clock.midnight(first, zone)), db.to_ms(clock.midnight(last + timedelta(days=1), zone))
+
+
+def _hold_longer(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
+    """What would lapse on a day on which a place does not open any more lapses when it closes on the next that it does."""
+    query = (
+        "SELECT r.reference, l.code FROM reservation r JOIN listing l ON l.id = r.listing_id "
+        "JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL "
+        "AND r.expires_at > ? AND r.expires_at >= ? AND r.expires_at < ? ORDER BY l.id, r.id"
+    )
+    moved = []
+    for reference, listing in db.rows(query, code, clock.now_ms(), *_between(closure)):
+        catalog.lock(listing)
+        found = reservations.get(actor, reference)
+        day_before = db.from_ms(found["expires_at"]) - timedelta(days=1)
+        until = db.to_ms(places.nth_closing(found["place_hours"], day_before, 1))
+        same = clock.local(db.from_ms(until), settings.get().timezone).date()
+        if same == clock.local(db.from_ms(found["expires_at"]), settings.get().timezone).date():
+            continue  # it opens all the same that day: at other hours, or it is handed over elsewhere
+        later = "UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ? AND state = 'held'"
+        if db.run(later, until, found["id"]):
+            reason = reservations.why_said(closure["reason"])
+            reservations.log(found["id"], actor, "close", expires_at=until, **reason)
+            moved.append({**found, "expires_at": until})
+    for one in reservations.together(moved):
+        notices.tell(one["person_id"], "held_longer", **{name: one[name] for name in reservations.TOLD})
+
+
+def _give_times_up(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
+    """What is booked for a time at which a place does not open any more is cancelled, and its people are told."""
+    query = (
+        "SELECT r.reference, l.code, r.starts_at, r.ends_at FROM reservation r JOIN listing l ON l.id = r.listing_id "
+        f"JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.starts_at < ? AND r.ends_at > ? AND {catalog.LIVE} "
+        "ORDER BY l.id, r.id"
+    )
+    first, end = _between(closure)
+    for reference, listing, *slot in db.rows(query, code, end, first, clock.now_ms()):
+        slots.lock(listing)
+        if not slots.is_open(catalog.get(listing, actor), slots.Slot(*slot)):
+            reservations.cancel(actor, reference, closure["reason"])
