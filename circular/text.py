@@ -19,6 +19,15 @@ _LINE_BREAKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
 _LEADS_ON = frozenset(
     "a and au aux avec d' de del des du e en et for l' la le les of on ou para par pour sans sur the with x y".split()
 )
+# Numbers as people write them out in the six languages, folded. The Creole ones are unverified: they are read, never said.
+_NUMBERS = {
+    1: "yonn youn uno um one", 2: "deux dos dois duas two", 3: "trois twa tres three", 4: "quatre kat cuatro quatro four",
+    5: "cinq senk cinco five", 6: "six sis seis", 7: "sept set siete sete seven", 8: "huit wit uit ocho oito eight",
+    9: "neuf nef nueve nove nine", 10: "dix dis diez dez ten", 11: "onze once eleven", 12: "douze doce doze douz twelve",
+    15: "quinze quince kenz fifteen", 20: "vingt vent veinte vinte twenty", 30: "trente trant treinta trinta thirty",
+    40: "quarante cuarenta quarenta forty", 50: "cinquante cincuenta cinquenta fifty", 100: "cent cien hundred",
+}  # fmt: skip
+NUMBER_WORDS = {word: number for number, words in _NUMBERS.items() for word in words.split()}
 _DIGIT = re.compile(r"\d")
 _BARE_NUMBER = re.compile(r"[\d.,]+")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})  # controls, formats (bidi, joiners, soft hyphen) and lone surrogates

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from circular import db, places, search, vocabulary
 from circular.search import all_of, any_of, has, titled
-from circular.text import analyse, fold
+from circular.text import NUMBER_WORDS, analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
 
 MOST_NOTED = 2000  # words of titles that a slip is compared with
@@ -29,17 +29,9 @@ UNITS = {
     "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
     "tons": "t", "tonelada": "t", "toneladas": "t",
 }  # fmt: skip
-# Numbers that people write out, folded. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
-# `portes neuves` new ones). English `four` is a French oven, Creole `de` and `set` are other words. The Creole ones are
-# unverified: no source at hand has them (they are read, never said).
-NUMBER_WORDS = {
-    "deux": 2, "trois": 3, "quatre": 4, "cinq": 5, "six": 6, "sept": 7, "huit": 8, "neuf": 9, "dix": 10, "douze": 12,
-    "quinze": 15, "vingt": 20, "trente": 30, "two": 2, "three": 3, "five": 5, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "dos": 2, "tres": 3, "cuatro": 4, "cinco": 5, "seis": 6,
-    "siete": 7, "ocho": 8, "nueve": 9, "diez": 10, "doce": 12, "quince": 15, "veinte": 20, "treinta": 30, "dois": 2,
-    "duas": 2, "quatro": 4, "sete": 7, "oito": 8, "nove": 9, "dez": 10, "doze": 12, "vinte": 20, "trinta": 30, "twa": 3,
-    "kat": 4, "senk": 5, "sis": 6, "wit": 8, "uit": 8, "nef": 9, "dis": 10, "douz": 12,
-}  # fmt: skip
+# Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
+# `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
+COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")}
 _TOKEN = re.compile(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
     |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
@@ -226,10 +218,8 @@ def _items(typed: str) -> Iterator[_Item]:
 
 def _counted(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
     """The items with a number that is written out, right before the first thing, as a number."""
-    at = next(
-        (n for n, item in enumerate(items) if item.text not in LITTLE or (not n and item.typed in NUMBER_WORDS)), 0
-    )
-    number = NUMBER_WORDS.get(items[at].typed) if at + 1 < len(items) and items[at].kind == "word" else None
+    at = next((n for n, item in enumerate(items) if item.text not in LITTLE or (not n and item.typed in COUNTED)), 0)
+    number = COUNTED.get(items[at].typed) if at + 1 < len(items) and items[at].kind == "word" else None
     if number is None or items[at + 1].kind != "word" or items[at + 1].text in LITTLE:
         return items
     if any(term.start == 0 and term.length > 1 for term in lexicon.terms([item.text for item in items[at:]])):

@@ -20,6 +20,7 @@ from stdnum import damm
 
 from circular import settings
 from circular.settings import LANGUAGES
+from circular.text import NUMBER_WORDS
 from sms import languages, lexicon
 from sms.reading import AROUND, Line, as_written, read
 
@@ -312,7 +313,7 @@ def _cancel(line: Line) -> Command | None:
     named = tokens & (lexicon.RESERVATIONS | lexicon.IT | lexicon.CANCEL) and not targets
     return (
         Command("cancel")
-        if named and tokens <= _AROUND_CANCEL | (lexicon.NUMBERS.keys() if line.both else set())
+        if named and tokens <= _AROUND_CANCEL | (NUMBER_WORDS.keys() if line.both else set())
         else None
     )
 
@@ -660,7 +661,7 @@ def _how_many(word: str) -> int | float | None:
         return int(word)
     if re.fullmatch(r"\d{1,4}\.\d{1,3}", word):
         return float(word)
-    return lexicon.NUMBERS.get(word)
+    return NUMBER_WORDS.get(word)
 
 
 ATTEMPTS: tuple[Callable[[Line], Command | None], ...] = (

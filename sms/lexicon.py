@@ -11,6 +11,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
+from circular.text import NUMBER_WORDS
 from sms import languages
 
 
@@ -76,13 +77,6 @@ YES_SIGNS = frozenset("👍👌✅✔🆗")
 NO_SIGNS = frozenset("👎❌🚫")
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
-NUMBERS = valued({
-    1: "yonn youn uno um one", 2: "deux dos dois duas two", 3: "trois twa tres three", 4: "quatre kat cuatro quatro four",
-    5: "cinq senk cinco five", 6: "six sis seis", 7: "sept set siete sete seven", 8: "huit wit uit ocho oito eight",
-    9: "neuf nef nueve nove nine", 10: "dix dis diez dez ten", 11: "onze once eleven", 12: "douze doce doze twelve",
-    15: "quinze quince kenz fifteen", 20: "vingt vent veinte vinte twenty", 30: "trente trant treinta trinta thirty",
-    40: "quarante cuarenta quarenta forty", 50: "cinquante cincuenta cinquenta fifty", 100: "cent cien hundred",
-})  # fmt: skip
 ORDINALS = valued({
     1: "premier premiere 1er 1ere premye premie first 1st primero primera primeiro primeira primer",
     2: "deuxieme second seconde 2e 2eme 2ieme dezyem dezieme deziem 2nd segundo segunda",
@@ -299,7 +293,7 @@ class Saying(NamedTuple):
 
 _SETS = {
     "CODES": CODES - {"numero"},
-    "NUMBERS": frozenset(NUMBERS),
+    "NUMBERS": frozenset(NUMBER_WORDS),
     "RESERVATIONS": RESERVATIONS,
     "STOPS": words(
         "stop arret arrete arreter arretez arete sispann kanpe parar para basta unsubscribe cancel quit desabonner desabonnez"

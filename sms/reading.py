@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stdnum import damm
 
-from circular.text import fold
+from circular.text import NUMBER_WORDS, fold
 from sms import lexicon
 
 LONGEST = 480  # characters that are read: three segments; no command is longer
@@ -76,7 +76,7 @@ class Line:
     def both(self) -> bool:
         """`les deux`, `both`: a number that is no line of a list."""
         pairs = zip(self.tokens, self.tokens[1:], strict=False)
-        return any(one in lexicon.EVERY and (two in lexicon.NUMBERS or two in ("2", "3")) for one, two in pairs)
+        return any(one in lexicon.EVERY and (two in NUMBER_WORDS or two in ("2", "3")) for one, two in pairs)
 
 
 _NUMERO = re.compile(r"\bn ?[°º]|№", re.IGNORECASE)
@@ -243,7 +243,7 @@ _SORTS = {
     "past": lexicon.PAST,
     "condition": lexicon.CONDITIONS,
     "ordinal": frozenset(lexicon.ORDINALS),
-    "number": frozenset(lexicon.NUMBERS),
+    "number": frozenset(NUMBER_WORDS),
     "unit": lexicon.UNITS,
     "time": lexicon.TIMES,
     "around": lexicon.FILLERS | lexicon.TAKE | lexicon.GOODS | lexicon.RESERVATIONS | lexicon.CODES,
@@ -322,7 +322,7 @@ def _sort_word(line: Line, at: int, sort: str) -> None:
             line.numbers.append(Number(float(lexicon.ORDINALS[word]), True, True))
         case "number":
             unit = lexicon.UNITS.intersection(line.tokens[at + 1 : at + 2])
-            line.numbers.append(Number(float(lexicon.NUMBERS[word]), not unit, True))
+            line.numbers.append(Number(float(NUMBER_WORDS[word]), not unit, True))
         case "one":
             line.numbers.append(Number(1.0, True, True))
         case "two":
