@@ -332,13 +332,14 @@ def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
 
 
 def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
-    match = search.matching(expression, asked.looked_at, top or 2**62)
-    columns = f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available"
-    sql, params = _statement(columns, match, asked.query, top or None, asked.minimum)
-    now = db.to_ms(clock.now())
-    return catalog.facts_of(
-        db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit), asked.tree
-    )
+    columns, now = f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", clock.now_ms()
+    found: list[dict[str, Any]] = []
+    for match in search.steps(expression, asked.looked_at, top or 2**62):
+        sql, params = _statement(columns, match, asked.query, asked.minimum)
+        found += db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit - len(found))
+        if len(found) == limit:
+            break
+    return catalog.facts_of(found, asked.tree)
 
 
 def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, categories.Facts]) -> Iterator[dict[str, Any]]:
@@ -373,9 +374,13 @@ def count(query: Query, page: Page, most: int = 99) -> str:
 def how_many(query: Query, page: Page, most: int) -> int:
     """How many listings a query finds, read as that of a page was; counted up to `most`."""
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
-    match = search.matching(_anywhere(asked), asked.looked_at)
-    sql, params = _statement("1 AS one", match, query, None, asked.minimum)
-    return int(db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most))
+    found = 0
+    for match in search.steps(_anywhere(asked), asked.looked_at):
+        sql, params = _statement("1 AS one", match, query, asked.minimum)
+        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most - found)
+        if found == most:
+            break
+    return found
 
 
 def _anywhere(asked: _Asked) -> str:
@@ -401,19 +406,20 @@ def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
     Grouped here: an engine sorts them for that (5.5 ms for 2,000 listings, 3 so).
     """
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
-    expression = _anywhere(asked)
-    match = search.matching(expression, most)
-    if not expression:
-        some = "SELECT id FROM listing WHERE status = 'published' ORDER BY id DESC LIMIT ?"
-        match = search.Match(f"({some}) f JOIN listing l ON l.id = f.id", match.condition, (most,), "l.id")
     conditions, params = _conditions(query, asked.minimum)
     reservable, present = _reservable()
-    found = db.rows(
-        f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
-        f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {catalog.JOINS} WHERE {match.condition}",
-        *present, *params, *match.params,
-    )  # fmt: skip
-    return {Sort(*sort): number for sort, number in collections.Counter(found).items()}
+    found: collections.Counter[tuple[Any, ...]] = collections.Counter()
+    for match in search.steps(_anywhere(asked), most):
+        found.update(
+            db.rows(
+                f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
+                f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {catalog.JOINS} WHERE {match.condition} LIMIT ?",
+                *present, *params, *match.params, most - found.total(),
+            )
+        )  # fmt: skip
+        if found.total() == most:
+            break
+    return {Sort(*sort): number for sort, number in found.items()}
 
 
 def tokens(query: Query) -> list[str]:
@@ -440,7 +446,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
         )
-        sql, params = _statement(f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", narrowed, query, None, minimum)
+        sql, params = _statement(f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", narrowed, query, minimum)
         now = clock.now_ms()
         found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
         if found:
@@ -475,14 +481,9 @@ def _narrowing(query: Query) -> list[str]:
     ]
 
 
-def _statement(
-    columns: str, match: search.Match, query: Query, after: int | None, minimum: int
-) -> tuple[str, list[object]]:
+def _statement(columns: str, match: search.Match, query: Query, minimum: int) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
     conditions, params = [match.condition], list(match.params)
-    if after is not None:
-        conditions.append(f"{match.order} < ?")
-        params.append(after)
     more, values = _conditions(query, minimum)
     sql = f"SELECT {columns} FROM {match.source} {catalog.JOINS} WHERE {' AND '.join(conditions + more)}"
     return sql, params + values

@@ -53,8 +53,9 @@ def test_numbers_alone(town: Town) -> None:
     assert titles("7 8.25") == []
 
 
-def test_both_engines_answer_alike(tmp_path: pathlib.Path, postgres: Server) -> None:
-    """Every query of the table, listing by listing."""
+def test_both_engines_answer_alike(tmp_path: pathlib.Path, postgres: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every query of the table, listing by listing, though PostgreSQL must look up what the newest do not have."""
+    monkeypatch.setattr(search, "WALKED", 20)
     urls = (f"sqlite:///{tmp_path}/alike.db", postgres.create("alike"))
     answers = []
     for url in urls:
@@ -329,6 +330,29 @@ def test_pages_hold_while_others_publish(town: Town) -> None:
 
     assert len(seen) == len(set(seen))
     assert before <= set(seen)
+
+
+def test_pages_go_on_below_the_newest(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the newest are walked and the others looked up, the list, its pages, its numbers and its choices are the same."""
+    for n in range(12):
+        town.listing(
+            title=f"{('Planche', 'Porte')[n % 3 == 0]} {n}", category=("bois-planche", "menuiserie-porte")[n % 3 == 0]
+        )
+    asked = [
+        queries.query({"q": "bois", "limit": 5}),
+        queries.query({"q": "porte"}),
+        queries.query({"q": "3 planches"}),
+    ]
+
+    def answers() -> list[Any]:
+        pages = [(one, queries.find(one)) for one in asked]
+        return [(page, queries.count(one, page), queries.tally(one, page, 9)) for one, page in pages]
+
+    whole = answers()
+    monkeypatch.setattr(search, "WALKED", 2)
+
+    assert answers() == whole
+    assert len(whole[1][0].items) == 4 and len(whole[2][0].items) == 8
 
 
 def test_cursors_that_nobody_made(town: Town) -> None:
