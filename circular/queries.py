@@ -333,13 +333,12 @@ def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
 
 def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
     columns, now = f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", clock.now_ms()
-    found: list[dict[str, Any]] = []
-    for match in search.steps(expression, asked.looked_at, top or 2**62):
+
+    def fetch(match: search.Match, most: int) -> list[dict[str, Any]]:
         sql, params = _statement(columns, match, asked.query, asked.minimum)
-        found += db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, limit - len(found))
-        if len(found) == limit:
-            break
-    return catalog.facts_of(found, asked.tree)
+        return db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, most)
+
+    return catalog.facts_of(search.newest(expression, fetch, limit, asked.looked_at, top or 2**62), asked.tree)
 
 
 def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, categories.Facts]) -> Iterator[dict[str, Any]]:
@@ -374,13 +373,12 @@ def count(query: Query, page: Page, most: int = 99) -> str:
 def how_many(query: Query, page: Page, most: int) -> int:
     """How many listings a query finds, read as that of a page was; counted up to `most`."""
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
-    found = 0
-    for match in search.steps(_anywhere(asked), asked.looked_at):
+
+    def fetch(match: search.Match, limit: int) -> list[tuple[Any, ...]]:
         sql, params = _statement("1 AS one", match, query, asked.minimum)
-        found += db.value(f"SELECT COUNT(*) FROM ({sql} LIMIT ?) AS counted", *params, most - found)
-        if found == most:
-            break
-    return found
+        return db.rows(f"{sql} LIMIT ?", *params, limit)
+
+    return len(search.newest(_anywhere(asked), fetch, most, asked.looked_at))
 
 
 def _anywhere(asked: _Asked) -> str:
@@ -408,18 +406,16 @@ def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
     conditions, params = _conditions(query, asked.minimum)
     reservable, present = _reservable()
-    found: collections.Counter[tuple[Any, ...]] = collections.Counter()
-    for match in search.steps(_anywhere(asked), most):
-        found.update(
-            db.rows(
-                f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
-                f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {catalog.JOINS} WHERE {match.condition} LIMIT ?",
-                *present, *params, *match.params, most - found.total(),
-            )
+
+    def fetch(match: search.Match, limit: int) -> list[tuple[Any, ...]]:
+        return db.rows(
+            f"SELECT l.kind, l.category, l.condition, p.code, p.commune, l.price_cents > 0, ({reservable}), "
+            f"({' AND '.join(conditions) or 'TRUE'}) FROM {match.source} {catalog.JOINS} WHERE {match.condition} LIMIT ?",
+            *present, *params, *match.params, limit,
         )  # fmt: skip
-        if found.total() == most:
-            break
-    return {Sort(*sort): number for sort, number in found.items()}
+
+    found = search.newest(_anywhere(asked), fetch, most, most)
+    return {Sort(*sort): number for sort, number in collections.Counter(found).items()}
 
 
 def tokens(query: Query) -> list[str]:

@@ -25,8 +25,8 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 from peewee import BigIntegerField, TextField
 
@@ -36,6 +36,7 @@ from circular.errors import Refusal
 from circular.people import Actor
 from circular.text import LONGEST_WORD, analyse, fold
 
+T = TypeVar("T")
 EXACT, ANY = "exact", "any"  # whether what is found has all that was asked for
 REINDEX = "reindex"  # the counter of the listing from which down the index is brought up to date (catalog.reindex_some)
 MOST_SHOWN = 200  # listings of a window that a cursor can name
@@ -302,37 +303,68 @@ def matching(expression: str) -> Match:
     return Match("listing l", f"l.{_asked(expression)} AND l.status = 'published'", (), "l.id")
 
 
-WALKED = 4000  # ids
+WALKED = 2000  # ids
+FARTHER = 4  # times as many ids, at most, before the others are looked up
 
 
-def steps(expression: str, newest: int = 0, below: int = 2**62) -> list[Match]:
-    """Matches to read one after the other, until there are enough, for what fits an expression, newest first, with an id
-    below another; with `newest`, not many more than so many are looked at.
+def newest(
+    expression: str, fetch: Callable[[Match, int], list[T]], most: int, looked_at: int = 0, below: int = 2**62
+) -> list[T]:
+    """What `fetch` reads (of a match, so many rows at most, in descending order of ids) of the newest that fit an
+    expression and have an id below another: `most` at most. With `looked_at`, about so many are looked at, not more.
 
-    SQLite's index is in the order of ids: one step. PostgreSQL's knows no order, and its planner believes in thousands of
-    every word that is not among the most frequent: rather than look it up, it walks down the newest until it has found
-    them, which for one that ten have is all (1.8 s at 1M listings). So the newest ids are walked (4 ms), where what is
-    frequent is met, and only what is not met there often enough is looked up.
+    SQLite's index is in the order of ids: it is read until there are enough. PostgreSQL's knows no order, and its planner
+    believes in thousands of every word that is not among the most frequent: rather than look it up, it walks down the
+    newest until it has found them, which for one that ten have is all (1.8 s at 1M listings). So some of the newest ids are
+    walked (2 to 6 ms), where what is frequent is met; some more, if so many were met that this promises enough; and what is
+    still wanted is looked up.
     """
-    if not expression and not newest:
-        return [Match("listing l", "l.status = 'published' AND l.id < ?", (below,), "l.id")]
     if not expression:
-        some = "SELECT id FROM listing WHERE status = 'published' AND id < ? ORDER BY id DESC LIMIT ?"
-        return [Match(f"({some}) f JOIN listing l ON l.id = f.id", "TRUE", (below, newest), "l.id")]
+        source, condition = "listing l", "l.status = 'published' AND l.id < ?"
+        if looked_at:
+            some = "SELECT id FROM listing WHERE status = 'published' AND id < ? ORDER BY id DESC LIMIT ?"
+            source, condition = f"({some}) f JOIN listing l ON l.id = f.id", "TRUE"
+        return fetch(Match(source, condition, (below, looked_at) if looked_at else (below,), "l.id"), most)
     if db.is_sqlite():
-        if not newest:
-            match = matching(expression)
-            return [match._replace(condition=f"{match.condition} AND f.rowid < ?", params=(*match.params, below))]
-        some = "SELECT rowid FROM listing_search WHERE listing_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
-        source = f"({some}) f CROSS JOIN listing l ON l.id = f.rowid"
-        return [Match(source, "l.status = 'published'", (expression, below, newest), "f.rowid")]
-    asked, limit = _asked(expression), "LIMIT ?" if newest else ""
-    some = f"SELECT id FROM listing WHERE {asked} AND id < ? AND status = 'published' AND id"
-    bound = f"(SELECT MAX(id) FROM listing) - {WALKED}"
-    walk = f"{some} >= {bound} ORDER BY id DESC {limit}"
-    look_up = f"WITH found AS MATERIALIZED ({some} < {bound}) SELECT id FROM found ORDER BY id DESC {limit}"
-    given = (below, newest) if newest else (below,)
-    return [Match(f"({one}) f JOIN listing l ON l.id = f.id", "TRUE", given, "l.id") for one in (walk, look_up)]
+        return fetch(_down(expression, looked_at, below), most)
+    top = min(below, (db.value("SELECT MAX(id) FROM listing") or 0) + 1)
+    bound = top - WALKED
+    found = fetch(_walk(expression, looked_at, bound, top), most)
+    missing = most - len(found)
+    if missing and 2 * missing <= FARTHER * len(found):
+        bound, top = bound - 2 * WALKED * missing // len(found), bound
+        found += fetch(_walk(expression, looked_at, bound, top), missing)
+    if len(found) < most:
+        found += fetch(_look_up(expression, looked_at, bound), most - len(found))
+    return found
+
+
+def _down(expression: str, looked_at: int, below: int) -> Match:
+    """Down SQLite's index."""
+    if not looked_at:
+        match = matching(expression)
+        return match._replace(condition=f"{match.condition} AND f.rowid < ?", params=(*match.params, below))
+    some = "SELECT rowid FROM listing_search WHERE listing_search MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?"
+    source = f"({some}) f CROSS JOIN listing l ON l.id = f.rowid"
+    return Match(source, "l.status = 'published'", (expression, below, looked_at), "f.rowid")
+
+
+def _walk(expression: str, looked_at: int, bound: int, top: int) -> Match:
+    """What fits in a range of ids, on PostgreSQL. OFFSET 0 keeps its planner from asking the index about all others too."""
+    some = "SELECT * FROM listing WHERE id >= ? AND id < ? AND status = 'published' ORDER BY id DESC OFFSET 0"
+    asked = _asked(expression)
+    if not looked_at:
+        return Match(f"({some}) l", f"l.{asked}", (bound, top), "l.id")
+    newest = f"SELECT id FROM ({some}) l WHERE l.{asked} LIMIT ?"
+    return Match(f"({newest}) f JOIN listing l ON l.id = f.id", "TRUE", (bound, top, looked_at), "l.id")
+
+
+def _look_up(expression: str, looked_at: int, below: int) -> Match:
+    """What fits below an id, by PostgreSQL's index: it may not read the table instead, to stop at the first."""
+    some = f"SELECT id FROM listing WHERE {_asked(expression)} AND id < ? AND status = 'published'"
+    given, limit = ((below, looked_at), "LIMIT ?") if looked_at else ((below,), "")
+    source = f"(WITH found AS MATERIALIZED ({some}) SELECT id FROM found ORDER BY id DESC {limit}) f"
+    return Match(f"{source} JOIN listing l ON l.id = f.id", "TRUE", given, "l.id")
 
 
 def _asked(expression: str) -> str:
@@ -374,11 +406,11 @@ def exists(token: str) -> bool:
 
 def fits_any(expression: str) -> bool:
     """True when a published listing fits an expression, which none may."""
-    found = (
-        db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params)
-        for match in steps(expression)
-    )
-    return any(one is not None for one in found)
+
+    def one(match: Match, _most: int) -> list[Any]:
+        return db.rows(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params)
+
+    return bool(newest(expression, one, 1))
 
 
 def frequency(token: str, most: int = 1000) -> int:
