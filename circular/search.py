@@ -304,7 +304,7 @@ def matching(expression: str) -> Match:
 
 
 WALKED = 2000  # ids
-FARTHER = 4  # times as many ids, at most, before the others are looked up
+DEARER = 10  # ids that are walked in the time in which the index brings one row
 
 
 def newest(
@@ -316,8 +316,8 @@ def newest(
     SQLite's index is in the order of ids: it is read until there are enough. PostgreSQL's knows no order, and its planner
     believes in thousands of every word that is not among the most frequent: rather than look it up, it walks down the
     newest until it has found them, which for one that ten have is all (1.8 s at 1M listings). So some of the newest ids are
-    walked (2 to 6 ms), where what is frequent is met; some more, if so many were met that this promises enough; and what is
-    still wanted is looked up.
+    walked (2 ms), where what is frequent is met; more, if so many were met that this promises enough sooner than the index
+    would; and what is still wanted is looked up.
     """
     if not expression:
         source, condition = "listing l", "l.status = 'published' AND l.id < ?"
@@ -331,8 +331,9 @@ def newest(
     bound = top - WALKED
     found = fetch(_walk(expression, looked_at, bound, top), most)
     missing = most - len(found)
-    if missing and 2 * missing <= FARTHER * len(found):
-        bound, top = bound - 2 * WALKED * missing // len(found), bound
+    ids = 2 * WALKED * missing // max(len(found), 1)
+    if missing and ids <= DEARER * len(found) * top // WALKED:
+        bound, top = bound - ids, bound
         found += fetch(_walk(expression, looked_at, bound, top), missing)
     if len(found) < most:
         found += fetch(_look_up(expression, looked_at, bound), most - len(found))

@@ -107,8 +107,8 @@ class Wish(NamedTuple):
 
     @property
     def empty(self) -> bool:
-        """True when there is nothing to look for."""
-        return not (self.units or self.sizes or self.spot or self.amount)
+        """True when there is nothing to look for: so many of what nobody knows is nothing."""
+        return not (self.units or self.sizes or self.spot or (self.amount and not self.ignored))
 
 
 class _Item(NamedTuple):
@@ -133,7 +133,9 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     if spot is None and spelling.corrected:
         items, spot = _without_spot(items, known)
     units, sizes, amount = _units(items, known)
-    if not (units or sizes or spot) and amount is not None:  # a number alone is a word of some title
+    if (
+        not (units or sizes or spot or spelling.ignored) and amount is not None
+    ):  # a number alone is a word of some title
         stems = [
             stem for item in items if item.kind == "number" for stem in analyse(item.text)
         ]  # 0.5: the index cuts it

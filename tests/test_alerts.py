@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from circular import alerts, catalog, consequences, db, notices, queries, search
@@ -272,6 +272,9 @@ def searched(town: Town) -> Town:
     q=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
     facet=st.sampled_from([{}, {"category": "bois"}, {"place": "la-sphere"}, {"kind": "tool"}, {"commune": "97213"}]),
 )
+@example(
+    title="porte", description="girafe", category="bois-planche", q="neuf girafe", facet={}
+)  # nine, of what is unknown
 def test_alerts_find_what_the_search_finds(
     searched: Town, title: str, description: str, category: str, q: str, facet: dict[str, str]
 ) -> None:
