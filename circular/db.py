@@ -98,7 +98,7 @@ def open_database(url: str) -> Database:
             timeout=PATIENCE,
             lock_type="IMMEDIATE",
             autoconnect=False,
-            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -2048},
+            pragmas={"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "cache_size": -1024},
         )
     else:
         opened = PostgresqlDatabase(url, autoconnect=False, prefer_psycopg3=True, options="-c timezone=UTC")

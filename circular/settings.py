@@ -48,7 +48,7 @@ class Settings:
     secret_key: str = DEMO_SECRET
     host: str = "127.0.0.1"
     port: int = 8000
-    threads: int = 4
+    threads: int = 3
     trusted_proxy: str = ""
     background: bool = True
     default_locale: str = "fr"
