@@ -125,7 +125,26 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     if not typed.strip():
         return Wish()
     counters = db.counters() if counters is None else counters
-    known = _knowledge(counters)
+    versions = tuple((name, counters.get(name, 0)) for name in _VERSIONS)
+    wish = _read_known(typed, versions, id(db.database.obj))
+    return _read(typed, _knowledge(counters)) if wish is None else wish
+
+
+# The counters that say when a word begins to mean something else.
+_VERSIONS = (vocabulary.VERSION, search.SYNONYMS, places.NAMES, search.REINDEX)
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_known(typed: str, versions: tuple[tuple[str, int], ...], _database: int) -> Wish | None:
+    """What a query asks for whose every word the vocabulary has, which most people ask: none of it depends on what there is.
+    None for any other.
+    """
+    known = _knowledge(dict(versions))
+    items = _counted(_without_spot(list(_items(typed)), known)[0], known.lexicon)
+    return _read(typed, known) if all(_has_meaning(items, known)) else None
+
+
+def _read(typed: str, known: Known) -> Wish:
     items, spot = _without_spot(list(_items(typed)), known)
     items = _counted(items, known.lexicon)
     spelling = _spelt(items, known._replace(spots={}) if spot else known)
@@ -419,17 +438,23 @@ def _shown(word: str, lexicon: Lexicon) -> str:
 
 
 def _right(items: list[_Item], known: Known) -> list[bool]:
-    """Which items need no correction: numbers, little words, words of the vocabulary, of staff, of some listing."""
-    lexicon, words = known.lexicon, [item.text for item in items]
+    """Which items need no correction: those that have a meaning, and words of some listing."""
+    right = _has_meaning(items, known)
+    return [found or search.exists(search.word(item.text)) for found, item in zip(right, items, strict=True)]
+
+
+def _has_meaning(items: list[_Item], known: Known) -> list[bool]:
+    """Which items are numbers, little words, words of the vocabulary or of the staff."""
+    lexicon = known.lexicon
     right = [
         item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in known.means
         or item.text in lexicon.never
         for item in items
     ]  # fmt: skip
     if not all(right):
-        for term in lexicon.terms(words):
+        for term in lexicon.terms([item.text for item in items]):
             right[term.start : term.start + term.length] = [True] * term.length
-    return [found or search.exists(search.word(word)) for found, word in zip(right, words, strict=True)]
+    return right
 
 
 def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import INCLUDE, RAISE, Schema, fields
+from marshmallow import INCLUDE, RAISE, Schema, ValidationError, fields
 from marshmallow.validate import OneOf
 
 from circular import catalog, draws, facets, places, projects, reservations, search, settings, slots, unfound, waitlist
@@ -17,6 +18,19 @@ class Strict(Schema):
 
     class Meta:
         unknown = RAISE
+
+
+class Query(Strict):
+    """What may stand after a question mark: described here, and read as the text that it is. Which values are right is the
+    noun's affair, so there is nothing to walk the fields for (0.06 ms of a search).
+    """
+
+    def load(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:  # type: ignore[override]
+        """Raises: ValidationError for a name that is none."""
+        unknown = {name: [self.error_messages["unknown"]] for name in data if name not in self.fields}
+        if unknown:
+            raise ValidationError(unknown)
+        return dict(data)
 
 
 class Number(fields.Field[Any]):
@@ -243,7 +257,7 @@ class FreePage(Schema):
     items = fields.List(fields.Nested(FreeOut))
 
 
-class AvailabilityQuery(Strict):
+class AvailabilityQuery(Query):
     """Between which moments."""
 
     since = fields.String(data_key="from", metadata={"format": "date-time"})
@@ -758,7 +772,7 @@ class ListingPage(Schema):
     )
 
 
-class PagingQuery(Strict):
+class PagingQuery(Query):
     """Where a page starts and how long it is."""
 
     limit = _text(type="integer", minimum=1, maximum=100, default=20)
@@ -801,7 +815,7 @@ class GiftQuery(PagingQuery):
     status = _choice(catalog.STATUSES)
 
 
-class UnfoundQuery(Strict):
+class UnfoundQuery(Query):
     """Of which days, and how many."""
 
     days = _text(type="integer", minimum=1, maximum=unfound.KEPT_DAYS, default=30)
@@ -826,7 +840,7 @@ class ProjectQuery(PagingQuery):
     place = _text("A code of GET /places: with `buildable`, from its stock alone")
 
 
-class FeasibilityQuery(Strict):
+class FeasibilityQuery(Query):
     """From which stock."""
 
     place = _text("A code of GET /places: from its stock alone")
