@@ -20,19 +20,6 @@ class Strict(Schema):
         unknown = RAISE
 
 
-class Query(Strict):
-    """What may stand after a question mark: described here, and read as the text that it is. Which values are right is the
-    noun's affair, so there is nothing to walk the fields for (0.06 ms of a search).
-    """
-
-    def load(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:  # type: ignore[override]
-        """Raises: ValidationError for a name that is none."""
-        unknown = {name: [self.error_messages["unknown"]] for name in data if name not in self.fields}
-        if unknown:
-            raise ValidationError(unknown)
-        return dict(data)
-
-
 class Number(fields.Field[Any]):
     """A JSON number (or its text): which numbers are right is the noun's affair."""
 
@@ -257,7 +244,7 @@ class FreePage(Schema):
     items = fields.List(fields.Nested(FreeOut))
 
 
-class AvailabilityQuery(Query):
+class AvailabilityQuery(Strict):
     """Between which moments."""
 
     since = fields.String(data_key="from", metadata={"format": "date-time"})
@@ -772,7 +759,7 @@ class ListingPage(Schema):
     )
 
 
-class PagingQuery(Query):
+class PagingQuery(Strict):
     """Where a page starts and how long it is."""
 
     limit = _text(type="integer", minimum=1, maximum=100, default=20)
@@ -798,6 +785,15 @@ class ListingQuery(PagingQuery):
     facets = _text("true: count what the list can be narrowed to", type="boolean")
     lang = fields.String(metadata={"enum": list(settings.LANGUAGES), "description": "Language of the answer's texts"})
 
+    def load(self, data: Mapping[str, str], **_: Any) -> dict[str, str]:  # type: ignore[override]
+        """Text, as all of it is: which values are right, `queries.query` says, so there is nothing to walk the fields for
+        (0.06 ms of each search). Raises: ValidationError for a name that is none.
+        """
+        unknown = {name: [self.error_messages["unknown"]] for name in data if name not in self.fields}
+        if unknown:
+            raise ValidationError(unknown)
+        return dict(data)
+
 
 class ReservationQuery(PagingQuery):
     """Which reservations."""
@@ -815,7 +811,7 @@ class GiftQuery(PagingQuery):
     status = _choice(catalog.STATUSES)
 
 
-class UnfoundQuery(Query):
+class UnfoundQuery(Strict):
     """Of which days, and how many."""
 
     days = _text(type="integer", minimum=1, maximum=unfound.KEPT_DAYS, default=30)
@@ -840,7 +836,7 @@ class ProjectQuery(PagingQuery):
     place = _text("A code of GET /places: with `buildable`, from its stock alone")
 
 
-class FeasibilityQuery(Query):
+class FeasibilityQuery(Strict):
     """From which stock."""
 
     place = _text("A code of GET /places: from its stock alone")
