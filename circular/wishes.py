@@ -127,37 +127,43 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     counters = db.counters() if counters is None else counters
     versions = tuple((name, counters.get(name, 0)) for name in _VERSIONS)
     wish = _read_known(typed, versions, id(db.database.obj))
-    return _read(typed, _knowledge(counters)) if wish is None else wish
+    if wish is None:
+        known = _knowledge(counters)
+        wish = _understood(*_parts(typed, known), known)
+    return wish
 
 
 # The counters that say when a word begins to mean something else.
 _VERSIONS = (vocabulary.VERSION, search.SYNONYMS, places.NAMES, search.REINDEX)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _read_known(typed: str, versions: tuple[tuple[str, int], ...], _database: int) -> Wish | None:
     """What a query asks for whose every word the vocabulary has, which most people ask: none of it depends on what there is.
     None for any other.
     """
     known = _knowledge(dict(versions))
-    items = _counted(_without_spot(list(_items(typed)), known)[0], known.lexicon)
-    return _read(typed, known) if all(_has_meaning(items, known)) else None
+    items, spot = _parts(typed, known)
+    return _understood(items, spot, known) if all(_has_meaning(items, known)) else None
 
 
-def _read(typed: str, known: Known) -> Wish:
+def _parts(typed: str, known: Known) -> tuple[list[_Item], Spot | None]:
+    """Words, sizes and numbers, and the place that is named."""
     items, spot = _without_spot(list(_items(typed)), known)
-    items = _counted(items, known.lexicon)
+    return _counted(items, known.lexicon), spot
+
+
+def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
     spelling = _spelt(items, known._replace(spots={}) if spot else known)
     items = spelling.items
     if spot is None and spelling.corrected:
         items, spot = _without_spot(items, known)
     units, sizes, amount = _units(items, known)
-    if (
-        not (units or sizes or spot or spelling.ignored) and amount is not None
+    if amount is not None and not (
+        units or sizes or spot or spelling.ignored
     ):  # a number alone is a word of some title
-        stems = [
-            stem for item in items if item.kind == "number" for stem in analyse(item.text)
-        ]  # 0.5: the index cuts it
+        numbers = [item.text for item in items if item.kind == "number"]
+        stems = [stem for number in numbers for stem in analyse(number)]  # 0.5: the index cuts it
         units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
