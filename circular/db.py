@@ -400,6 +400,17 @@ def count_up(name: str) -> None:
     run("INSERT INTO counter (name, last) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET last = counter.last + 1", name)
 
 
+def note(name: str, number: int) -> bool:
+    """Set a counter; False when it says that already. In a transaction, which keeps others who would note it waiting."""
+    return bool(
+        run(
+            "INSERT INTO counter (name, last) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET last = excluded.last "
+            "WHERE counter.last <> excluded.last",
+            name, number,
+        )
+    )  # fmt: skip
+
+
 def skip_locked() -> str:
     """The clause by which several workers share rows: none on SQLite, where one writer runs at a time."""
     return "" if is_sqlite() else " FOR UPDATE SKIP LOCKED"

@@ -109,8 +109,7 @@ def load(folder: pathlib.Path = FOLDER) -> bool:
         digest.update((folder / file).read_bytes())
     version = int.from_bytes(digest.digest()[:7], "big")
     with db.transaction():
-        db.run("INSERT INTO counter (name, last) VALUES ('vocabulary', 0) ON CONFLICT (name) DO NOTHING")
-        if not db.run("UPDATE counter SET last = ? WHERE name = 'vocabulary' AND last <> ?", version, version):
+        if not db.note(VERSION, version):
             return False
         for table, _, _ in reversed(TABLES):
             db.run(f"DELETE FROM {table}")
