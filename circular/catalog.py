@@ -572,18 +572,10 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
 def _squares(listing: Mapping[str, Any]) -> list[str]:
     """The tokens of where a listing is: itself, else its site, else its place, as LATITUDE and LONGITUDE say."""
     site_id, place_id = listing["site_id"], listing["place_id"]
-    found = _recall(("point", site_id, place_id), lambda: _point(site_id, place_id))
+    found = _recall(("point", site_id, place_id), lambda: places.point_of(place_id, site_id)) or (None, None)
     own = (listing["latitude"], listing["longitude"])
     latitude, longitude = (here if here is not None else there for here, there in zip(own, found, strict=True))
     return [] if latitude is None or longitude is None else ranges.squares(latitude, longitude)
-
-
-def _point(site_id: int | None, place_id: int) -> tuple[float | None, float | None]:
-    query = (
-        "SELECT COALESCE(s.latitude, p.latitude), COALESCE(s.longitude, p.longitude) FROM place p "
-        "LEFT JOIN site s ON s.id = ? WHERE p.id = ?"
-    )
-    return db.row(query, site_id, place_id) or (None, None)
 
 
 def _sort_terms(facts: categories.Facts | None, category: str, kind: str, condition: str, unit: str) -> str:
@@ -890,8 +882,7 @@ TERMS = 3  # counts up whenever `_terms` says something else of a listing than b
 def renew_terms() -> bool:
     """Note which terms listings have; False when they have these already, else they must be written anew."""
     with db.transaction():
-        db.insert_once(Counter, name="terms", last=0)
-        return bool(db.run("UPDATE counter SET last = ? WHERE name = 'terms' AND last <> ?", TERMS, TERMS))
+        return db.note("terms", TERMS)
 
 
 def reindex_all() -> None:
@@ -899,8 +890,7 @@ def reindex_all() -> None:
     of categories or communes changed, or the vocabulary. Until then they are found as they were.
     """
     with db.transaction():
-        db.insert_once(Counter, name=search.REINDEX, last=0)
-        db.run("UPDATE counter SET last = (SELECT COALESCE(MAX(id), 0) FROM listing) WHERE name = ?", search.REINDEX)
+        db.note(search.REINDEX, db.value("SELECT COALESCE(MAX(id), 0) FROM listing"))
 
 
 def reindex_some(limit: int = 500) -> int:

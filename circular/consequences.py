@@ -74,11 +74,8 @@ def _make_room(actor: Actor, code: str, changes: Mapping[str, Any], why: Mapping
     left = catalog.check(changes, partial=True, unit=listing["unit"])["quantity"]
     for retract in on_retract:
         retract(listing["id"])
-    query = (
-        f"SELECT {reservations.COLUMNS} {reservations.SOURCE} WHERE r.listing_id = ? AND r.starts_at IS NULL "
-        f"AND {catalog.LIVE} ORDER BY CASE WHEN r.state = 'held' THEN 0 ELSE 1 END, r.id DESC"
-    )
-    holds = db.dicts(query, listing["id"], clock.now_ms())
+    holds = [one for one in reservations.live_of(listing["id"]) if one["starts_at"] is None]
+    holds.sort(key=lambda one: (one["state"] != "held", -one["id"]))
     held = sum(hold["quantity"] for hold in holds)
     for hold in holds:
         if held <= left:
@@ -94,25 +91,18 @@ def follow_day(actor: Actor, listing: Mapping[str, Any], before: int | None) -> 
     """
     if listing["available_from"] == before:
         return []
-    now = clock.now_ms()
-    start = db.from_ms(max(now, listing["available_from"] or 0))
+    start = db.from_ms(max(clock.now_ms(), listing["available_from"] or 0))
     later = (listing["available_from"] or 0) > (before or 0)
-    query = (
-        f"SELECT {reservations.COLUMNS} {reservations.SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id"
-    )
-    for found in db.dicts(query, listing["id"], now):
+    for found in reservations.live_of(listing["id"]):
         until = places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days)
         if found["extended_at"] is not None:
             until = places.nth_closing(listing["place_hours"], until, reservations.EXTENSION_OPENING_DAYS)
         expires_at = max(db.to_ms(until), found["expires_at"] if later else 0)
-        db.run(
-            "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ?",
-            expires_at, now, found["id"],
-        )  # fmt: skip
-        reservations.log(found["id"], actor, "move", available_from=listing["available_from"], expires_at=expires_at)
+        facts = {"available_from": listing["available_from"]}
+        reservations.lapse_at(actor, found, expires_at, "move", facts, moved=True)
     for follow in on_move:
         follow(listing)
-    return db.dicts(query, listing["id"], now)
+    return reservations.live_of(listing["id"])
 
 
 def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
@@ -128,8 +118,7 @@ def tell_moved(found: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _end_holds(actor: Actor, listing: Mapping[str, Any]) -> None:
-    query = f"SELECT r.id, r.person_id FROM reservation r WHERE r.listing_id = ? AND {catalog.LIVE}"
-    for hold in db.dicts(query, listing["id"], clock.now_ms()):
+    for hold in reservations.live_of(listing["id"]):
         if reservations.end(actor, hold, "cancelled", "withdraw"):
             notices.tell(hold["person_id"], "withdrawn", title=listing["title"])
 
@@ -143,11 +132,7 @@ def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[s
     with db.transaction():
         slots.lock(code)
         made = slots.block(actor, code, slot, reason)
-        for (reference,) in db.rows(
-            "SELECT r.reference FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE l.code = ? "
-            "AND r.starts_at < ? AND r.ends_at > ? AND r.state IN ('held', 'prepared') ORDER BY r.id",
-            code, slot.ends_at, slot.starts_at,
-        ):  # fmt: skip
+        for reference, *_ in reservations.booked(slot.starts_at, slot.ends_at, listing=code):
             reservations.cancel(actor, reference)
         return made
 
@@ -174,24 +159,18 @@ def _between(closure: Mapping[str, Any]) -> tuple[int, int]:
 
 def _hold_longer(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
     """What would lapse on a day on which a place does not open any more lapses when it closes on the next that it does."""
-    query = (
-        "SELECT r.reference, l.code FROM reservation r JOIN listing l ON l.id = r.listing_id "
-        "JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL "
-        "AND r.expires_at > ? AND r.expires_at >= ? AND r.expires_at < ? ORDER BY l.id, r.id"
-    )
     moved = []
-    for reference, listing in db.rows(query, code, clock.now_ms(), *_between(closure)):
+    for reference, listing in reservations.lapsing(code, *_between(closure)):
         catalog.lock(listing)
         found = reservations.get(actor, reference)
+        if found["state"] != "held":  # made ready meanwhile: it waits for ever
+            continue
         day_before = db.from_ms(found["expires_at"]) - timedelta(days=1)
         until = db.to_ms(places.nth_closing(found["place_hours"], day_before, 1))
         same = clock.local(db.from_ms(until), settings.get().timezone).date()
         if same == clock.local(db.from_ms(found["expires_at"]), settings.get().timezone).date():
             continue  # it opens all the same that day: at other hours, or it is handed over elsewhere
-        later = "UPDATE reservation SET expires_at = ?, reminded_at = NULL WHERE id = ? AND state = 'held'"
-        if db.run(later, until, found["id"]):
-            reason = reservations.why_said(closure["reason"])
-            reservations.log(found["id"], actor, "close", expires_at=until, **reason)
+        if reservations.lapse_at(actor, found, until, "close", reservations.why_said(closure["reason"])):
             moved.append({**found, "expires_at": until})
     for one in reservations.together(moved):
         notices.tell(one["person_id"], "held_longer", **{name: one[name] for name in reservations.TOLD})
@@ -199,13 +178,7 @@ def _hold_longer(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
 
 def _give_times_up(actor: Actor, code: str, closure: Mapping[str, Any]) -> None:
     """What is booked for a time at which a place does not open any more is cancelled, and its people are told."""
-    query = (
-        "SELECT r.reference, l.code, r.starts_at, r.ends_at FROM reservation r JOIN listing l ON l.id = r.listing_id "
-        f"JOIN place p ON p.id = r.place_id WHERE p.code = ? AND r.starts_at < ? AND r.ends_at > ? AND {catalog.LIVE} "
-        "ORDER BY l.id, r.id"
-    )
-    first, end = _between(closure)
-    for reference, listing, *slot in db.rows(query, code, end, first, clock.now_ms()):
+    for reference, listing, *slot in reservations.booked(*_between(closure), place=code):
         slots.lock(listing)
         if not slots.is_open(catalog.get(listing, actor), slots.Slot(*slot)):
             reservations.cancel(actor, reference, closure["reason"])

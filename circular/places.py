@@ -104,10 +104,20 @@ def points() -> list[tuple[int, str, float | None, float | None]]:
     return db.rows("SELECT id, name, latitude, longitude FROM place ORDER BY id")
 
 
-def point_of(place_id: int | None) -> tuple[float, float] | None:
-    """Latitude and longitude of a place; None when nobody wrote them, or of no place."""
-    found = db.row("SELECT latitude, longitude FROM place WHERE id = ?", place_id) if place_id else None
+def point_of(place_id: int, site_id: int | None = None) -> tuple[float, float] | None:
+    """Latitude and longitude of a site, else of its place; None when nobody wrote them."""
+    query = (
+        "SELECT COALESCE(s.latitude, p.latitude), COALESCE(s.longitude, p.longitude) FROM place p "
+        "LEFT JOIN site s ON s.id = ? WHERE p.id = ?"
+    )
+    found = db.row(query, site_id, place_id)
     return found if found and None not in found else None
+
+
+def id_of(code: str) -> int | None:
+    """The number of a place by its code; None when there is none."""
+    found: int | None = db.value("SELECT id FROM place WHERE code = ?", code)
+    return found
 
 
 def paging(values: Mapping[str, Any]) -> tuple[int, int]:

@@ -105,7 +105,7 @@ def check(values: Mapping[str, Any], *, partial: bool = False) -> dict[str, Any]
     fields.text("place", 40, default=None)
     if "place" in fields.clean:
         code = fields.clean.pop("place")
-        fields.clean["place_id"] = None if code is None else db.value("SELECT id FROM place WHERE code = ?", code)
+        fields.clean["place_id"] = None if code is None else places.id_of(code)
         if code is not None and fields.clean["place_id"] is None:
             fields.errors.add("place", "unknown_place", value=code)
     _check_needs(fields)

@@ -52,7 +52,7 @@ def query(values: Mapping[str, Any]) -> Query:
     if fields.clean.get("category") and not categories.exists(fields.clean["category"]):
         fields.errors.add("category", "unknown_category", value=fields.clean["category"])
     fields.text("place", 40)
-    if fields.clean.get("place") and db.value("SELECT 1 FROM place WHERE code = ?", fields.clean["place"]) is None:
+    if fields.clean.get("place") and places.id_of(fields.clean["place"]) is None:
         fields.errors.add("place", "unknown_place", value=fields.clean["place"])
     fields.text("commune", 60)
     if fields.clean.get("commune"):
@@ -346,16 +346,9 @@ def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, categories.Fact
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
-            query,
-            (),
-            search.all_of([*facets, expression]),
-            query.min_quantity,
-            0,
-            query.near or query.home,
-            (),
-            False,
-            tree,
-        )
+            query=query, units=(), narrowed=search.all_of([*facets, expression]), minimum=query.min_quantity, looked_at=0,
+            near=query.near or query.home, sizes=(), broad=False, tree=tree,
+        )  # fmt: skip
         found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
         if found:
             yield from found
@@ -458,7 +451,7 @@ def _facets(query: Query) -> list[str]:
     if query.free:
         facets.append(search.facet("g", "free"))
     if query.place:
-        facets.append(search.facet("p", db.value("SELECT id FROM place WHERE code = ?", query.place) or "none"))
+        facets.append(search.facet("p", places.id_of(query.place) or "none"))
     return facets
 
 

@@ -221,6 +221,36 @@ def at_desk(actor: Actor, typed: str = "", offset: int = 0, limit: int = 20) -> 
     return [_facts(one) for one in found]
 
 
+def live_of(listing_id: int) -> list[dict[str, Any]]:
+    """The live reservations of a listing, oldest first."""
+    return db.dicts(
+        f"SELECT {COLUMNS} {SOURCE} WHERE r.listing_id = ? AND {catalog.LIVE} ORDER BY r.id", listing_id, _now()
+    )
+
+
+def lapsing(place: str, first: int, end: int) -> list[tuple[str, str]]:
+    """What is held at a place (its code) and lapses from `first` on and before `end`: references, and codes of listings, in
+    the order in which listings are locked.
+    """
+    query = (
+        f"SELECT r.reference, l.code {SOURCE} WHERE p.code = ? AND r.state = 'held' AND r.starts_at IS NULL "
+        "AND r.expires_at > ? AND r.expires_at >= ? AND r.expires_at < ? ORDER BY l.id, r.id"
+    )
+    return db.rows(query, place, _now(), first, end)
+
+
+def booked(first: int, end: int, *, place: str = "", listing: str = "") -> list[tuple[str, str, int, int]]:
+    """What is booked between two moments at a place or of a listing (their codes): references, codes of listings, and
+    slots, in the order in which listings are locked.
+    """
+    named, code = ("p.code", place) if place else ("l.code", listing)
+    query = (
+        f"SELECT r.reference, l.code, r.starts_at, r.ends_at {SOURCE} WHERE {named} = ? AND r.starts_at < ? "
+        f"AND r.ends_at > ? AND {catalog.LIVE} ORDER BY l.id, r.id"
+    )
+    return db.rows(query, code, end, first, _now())
+
+
 def mine(person_id: int, limit: int = 9) -> list[dict[str, Any]]:
     """The live reservations of a person, oldest first."""
     query = f"SELECT {COLUMNS} {SOURCE} WHERE r.person_id = ? AND {catalog.LIVE} ORDER BY r.id LIMIT ?"
@@ -245,21 +275,28 @@ def holds_any(person_id: int) -> bool:
 
 def desk_of(person_id: int) -> dict[str, Any] | None:
     """Where a person is known: where they hold something, else where they last did, else at the town's first place."""
-    found = db.row(
-        f"SELECT p.code, s.code {SOURCE} WHERE r.person_id = ? "
-        f"ORDER BY CASE WHEN {catalog.LIVE} THEN 0 ELSE 1 END, r.id DESC LIMIT 1",
-        person_id,
-        _now(),
-    )
-    return places.where(*found) if found else next(iter(places.find_places(limit=1)), None)
+    found = _known_at(person_id)
+    return places.where(*found[2:]) if found else next(iter(places.find_places(limit=1)), None)
 
 
 def home_of(actor: Actor) -> tuple[float, float] | None:
-    """Latitude and longitude of the place that somebody works for, else of the one where they last reserved: what is
-    nearer to it goes first when they search. None when nobody knows.
+    """Latitude and longitude of the place that somebody works for, else of where they are known: what is nearer goes first
+    when they search. None when nobody knows.
     """
-    query = "SELECT place_id FROM reservation WHERE person_id = ? ORDER BY id DESC LIMIT 1"
-    return places.point_of(actor.place_id or (db.value(query, actor.person_id) if actor.person_id else None))
+    if actor.place_id:
+        return places.point_of(actor.place_id)
+    found = _known_at(actor.person_id) if actor.person_id else None
+    return places.point_of(*found[:2]) if found else None
+
+
+def _known_at(person_id: int) -> tuple[int, int | None, str, str | None] | None:
+    """The numbers and codes of the place and the site where a person holds something, else last did."""
+    found: tuple[int, int | None, str, str | None] | None = db.row(
+        f"SELECT p.id, s.id, p.code, s.code {SOURCE} WHERE r.person_id = ? "
+        f"ORDER BY CASE WHEN {catalog.LIVE} THEN 0 ELSE 1 END, r.id DESC LIMIT 1",
+        person_id, _now(),
+    )  # fmt: skip
+    return found
 
 
 def by_origin(origin: str) -> dict[str, Any] | None:
@@ -1082,6 +1119,28 @@ def _must_end(actor: Actor, found: Mapping[str, Any], state: str, verb: str, **f
     """Raises: Refusal("already_ended") when somebody was faster."""
     if not end(actor, found, state, verb, **facts):
         raise Refusal("already_ended", state="expired", pin=found["pickup_code"])
+
+
+def lapse_at(
+    actor: Actor,
+    found: Mapping[str, Any],
+    expires_at: int,
+    verb: str,
+    facts: Mapping[str, object],
+    *,
+    moved: bool = False,
+) -> bool:
+    """A live reservation lapses at another moment, of which its person is reminded anew; `moved`: since the day from which
+    the listing is there has. False when a sweep of lapsed holds was faster.
+    """
+    done = db.run(
+        "UPDATE reservation SET expires_at = ?, moved_at = ?, reminded_at = NULL WHERE id = ? "
+        "AND state IN ('held', 'prepared')",
+        expires_at, _now() if moved else found["moved_at"], found["id"],
+    )  # fmt: skip
+    if done:
+        log(found["id"], actor, verb, expires_at=expires_at, **facts)
+    return bool(done)
 
 
 def log(reservation_id: int, actor: Actor, verb: str, origin: str | None = None, /, **facts: object) -> None:

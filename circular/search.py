@@ -401,17 +401,16 @@ def but_not(expression: str, without: str) -> str:
 
 def exists(token: str) -> bool:
     """True when a published listing has a token."""
-    match = matching(has(token))
-    return db.value(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params) is not None
+    return bool(_some(matching(has(token)), 1))
 
 
 def fits_any(expression: str) -> bool:
     """True when a published listing fits an expression, which none may."""
+    return bool(newest(expression, _some, 1))
 
-    def one(match: Match, _most: int) -> list[Any]:
-        return db.rows(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT 1", *match.params)
 
-    return bool(newest(expression, one, 1))
+def _some(match: Match, most: int) -> list[tuple[Any, ...]]:
+    return db.rows(f"SELECT 1 FROM {match.source} WHERE {match.condition} LIMIT ?", *match.params, most)
 
 
 def frequency(token: str, most: int = 1000) -> int:

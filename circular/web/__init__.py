@@ -52,9 +52,9 @@ def _choose_language() -> None:
 
 
 def _finish(response: Response) -> Response:
-    chosen_already = {name for name, _ in response.headers}
+    given = {name for name, _ in response.headers}
     for name, value in HEADERS.items():
-        if name not in chosen_already:
+        if name not in given:
             response.headers.add(name, value)
     if request.is_secure:
         response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
