@@ -133,7 +133,7 @@ def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[s
         slots.lock(code)
         made = slots.block(actor, code, slot, reason)
         for reference, *_ in reservations.booked(slot.starts_at, slot.ends_at, listing=code):
-            reservations.cancel(actor, reference)
+            reservations.cancel(actor, reference, reason)
         return made
 
 

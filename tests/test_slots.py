@@ -196,7 +196,7 @@ def test_maintenance_tells_whoever_booked(town: Town, client: FlaskClient) -> No
     blocked = client.post(f"/api/v1/listings/{code}/blocks", json={**said(at(24, 5)), "reason": "lame"}, headers=staff)
     assert blocked.status_code == 201, blocked.text
     assert reservations.get(town.person(), made["reference"])["state"] == "cancelled"
-    assert [notice.kind for notice in notices.untold(9)] == ["cancelled_by_place"]
+    assert [(notice.kind, notice.facts["words"]) for notice in notices.untold(9)] == [("cancelled_why", "lame")]
     with refused("slot_taken"):
         book(town, code, at(26), JOSEPH)
     path = f"/api/v1/listings/{code}/blocks/{blocked.json['id']}"
