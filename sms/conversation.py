@@ -29,7 +29,7 @@ LINES = 3  # of a list: what one segment can hold
 MISSED = 2  # messages not understood before a human is offered (contract)
 MOST_MINE = 99  # reservations of one person that M goes through, three at a time
 LONGEST_CODE = 8  # digits of a number that are said back
-LASTING = ("missed", "words")  # what outlives the list that is open
+LASTING = ("missed", "words", "offers")  # what outlives the list that is open; `offers`: which ones M has shown
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -490,12 +490,15 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
     held = yield Call("mine", {"limit": MOST_MINE})
     rows = [_held_row(one) for one in held]
     rows += [_entry_row(one) for one in (yield Call("entries", {}))]
-    rows += [_wait_row(one) for one in (yield Call("waits", {"limit": 10}))]
+    waits = yield Call("waits", {"limit": 10})
+    rows += [_wait_row(one) for one in waits]
     if not rows:
         return _simply("mine_none")
     first = args.get("after", 0)
     shown = tuple(row._replace(facts={**row.facts, "n": n}) for n, row in enumerate(rows[first : first + LINES], 1))
     after = opened(state, context="has_reservation")
+    turns = {row.command.args["code"] for row in shown if row.key == "mine_offered_line"}
+    after["offers"] = [one["reference"] for one in waits if one["listing"] in turns]  # OUI takes it, NON passes it
     if len(rows) > first + LINES:
         after["more"] = ["mine", {"after": first + LINES}]
     key = "mine_more" if "more" in after else "mine" if held else "mine_asked"
@@ -801,14 +804,14 @@ def _start(_state: State, _args: dict[str, Any]) -> Step:
 
 def _yes(state: State, args: dict[str, Any]) -> Step:
     """OUI with no question open takes what the waitlist offers, if it offers anything."""
-    taken = yield Call("take_offer", {"quantity": args.get("quantity")})
+    taken = yield Call("take_offer", {"quantity": args.get("quantity"), "seen": state.get("offers", [])})
     if taken is None:
         return _simply("thanks" if args.get("thanks") else "nothing_asked")
     return Said(Screen(reserved_key(taken), reservation_facts(taken)), opened(state))
 
 
-def _no(_state: State, _args: dict[str, Any]) -> Step:
-    passed = yield Call("pass_offer", {})
+def _no(state: State, _args: dict[str, Any]) -> Step:
+    passed = yield Call("pass_offer", {"seen": state.get("offers", [])})
     return _simply("offer_passed", title=passed["title"]) if passed else _simply("left")
 
 

@@ -66,7 +66,7 @@ def context_of(turn: Turn, state: State) -> str:
         known = None
     if known:
         return known
-    if messages.offers_shown(turn.person_id):  # which OUI and NON answer
+    if messages.offers_shown(turn.person_id, state.get("offers", ())):  # which OUI and NON answer
         return "after_question_yes_no"
     return "has_reservation" if reservations.holds_any(turn.person_id) else "none"
 
@@ -262,12 +262,13 @@ def _suspend_wait(turn: Turn, reference: str) -> None:
     waitlist.suspend(turn.actor, reference)
 
 
-def _take_offer(turn: Turn, quantity: object) -> dict[str, Any] | None:
-    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity, messages.offers_shown(turn.person_id))
+def _take_offer(turn: Turn, quantity: object, seen: list[str]) -> dict[str, Any] | None:
+    shown = messages.offers_shown(turn.person_id, seen)
+    return waitlist.take(turn.actor, turn.person_id, turn.origin, quantity, shown)
 
 
-def _pass_offer(turn: Turn) -> dict[str, Any] | None:
-    return waitlist.pass_offer(turn.person_id, messages.offers_shown(turn.person_id))
+def _pass_offer(turn: Turn, seen: list[str]) -> dict[str, Any] | None:
+    return waitlist.pass_offer(turn.person_id, messages.offers_shown(turn.person_id, seen))
 
 
 def _add_alert(turn: Turn, words: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -253,8 +253,9 @@ def close_question(person_id: int) -> None:
         keep_state(person_id, {name: value for name, value in known.items() if name not in ("yes", "no", "context")})
 
 
-def offers_shown(person_id: int) -> set[str]:
-    """The offers of the waitlist that a person may still take and whose text has left, by reference: OUI answers no other.
+def offers_shown(person_id: int, seen: Iterable[str] = ()) -> set[str]:
+    """The offers of the waitlist that a person may still take and whose text has left, or that they have `seen` otherwise,
+    by reference: OUI answers no other.
 
     A page that plays a phone shows its texts before they leave.
     """
@@ -267,7 +268,7 @@ def offers_shown(person_id: int) -> set[str]:
         person_id, OFFER,
     )  # fmt: skip
     told = (notices.get(notice_id) for (notice_id,) in left)
-    return live & {notice.facts.get("wait") for notice in told if notice is not None}
+    return live & {*seen, *(notice.facts.get("wait") for notice in told if notice is not None)}
 
 
 # --- out --------------------------------------------------------------------------------------------------------------
