@@ -229,6 +229,7 @@ def install() -> None:
         if db.is_sqlite():
             db.run("DROP TABLE IF EXISTS listing_search")
             db.run(_FTS5)
+            db.run("INSERT INTO listing_search (listing_search, rank) VALUES ('pgsz', ?)", _LEAF)
             db.run("INSERT INTO listing_search (listing_search) VALUES ('rebuild')")
         else:
             db.run("ALTER TABLE listing DROP COLUMN IF EXISTS tsv")
@@ -242,13 +243,18 @@ _FTS5 = (
     "CREATE VIRTUAL TABLE listing_search USING fts5(title_terms, terms, content='listing', content_rowid='id', "
     "detail='none', tokenize='unicode61 remove_diacritics 0')"
 )
+# Bytes of a leaf of that index. To walk down from the newest, FTS5 reads the whole leaf in which it begins: with its own
+# 4050 bytes that is half the time of a first page (48 µs, 22 so) and three quarters of a deep one (145, 33), at 100k.
+_LEAF = 1000
 _TSV = "strip(to_tsvector('simple', title_terms || ' ' || terms))"
 
 
 def installed() -> bool:
     """True when the engine has what `install` creates."""
     if db.is_sqlite():
-        return bool(db.value("SELECT sql FROM sqlite_master WHERE name = 'listing_search'") == _FTS5)
+        if db.value("SELECT sql FROM sqlite_master WHERE name = 'listing_search'") != _FTS5:
+            return False
+        return bool(db.value("SELECT v FROM listing_search_config WHERE k = 'pgsz'") == _LEAF)
     made = "SELECT generation_expression FROM information_schema.columns WHERE table_name = 'listing' AND column_name = 'tsv'"
     return str(db.value(made)).startswith("strip(")  # PostgreSQL writes the rest in its own way
 
