@@ -115,7 +115,8 @@ class _Asked:
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
     broad: bool  # in the town's order of categories
-    tree: Mapping[str, categories.Facts]
+    tree: catalog.Tree
+    columns: str  # of what fits
 
 
 WINDOW = 40  # listings that are put in order together, newest first from window to window
@@ -123,9 +124,10 @@ LOOKED_AT = 500  # of those with about as many as somebody wants: 1 ms at most, 
 NEAREST = 3
 
 
-def find(query: Query) -> Page:
+def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     """Published listings that match: what fits best, then what can be reserved now, then the nearer, then the newest.
 
+    They are their facts, or what else `reading` makes of their rows.
     Raises: Refusal("bad_cursor").
     """
     counters = db.counters()
@@ -134,28 +136,28 @@ def find(query: Query) -> Page:
         return Page([], None, wish=wish)
     start = search.decode_cursor(query.cursor) if query.cursor else None
     rungs = _rungs(wish)
-    found: list[_Placed] = []
+    found: list[_Part] = []
     in_vain: set[tuple[object, ...]] = set()
     rung = 0
     left_out: tuple[str, ...] = ()
     for rung, left_out in enumerate(rungs):
         if start is not None and rung != start.rung:
             continue
-        asked = _asked(query, wish, left_out, tree)
+        asked = _asked(query, wish, left_out, tree, reading.columns)
         wanted = (asked.units, asked.narrowed, asked.minimum)
         if wanted in in_vain:  # `2m` is a size or a quantity: what is left out may ask the same again
             continue
-        found = list(itertools.islice(_walk(asked, start, query.limit + 1), query.limit + 1))
+        found = list(_walk(asked, start, query.limit + 1))
         if found:
             break
         in_vain.add(wanted)
-    more = None
-    if len(found) > query.limit:
-        more = found[query.limit - 1].cursor(rung).encode()
-    items = [one.facts for one in found[: query.limit]]
+    rows = [row for part in found for row in part.rows]
+    more = _cursor(found, query.limit, rung).encode() if len(rows) > query.limit else None
+    del rows[query.limit :]
     relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
-    fits = not relaxed and not wish.ignored and (not items or _fits(wish, items[0]["id"]))
-    nearest = () if items or start else tuple(_nearest(query, wish, tree))
+    fits = not relaxed and not wish.ignored and (not rows or _fits(wish, rows[0].id))
+    nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
+    items = reading.read(rows, tree)
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
 
 
@@ -187,7 +189,9 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     return rungs
 
 
-def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Mapping[str, categories.Facts]) -> _Asked:
+def _asked(
+    query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: catalog.Tree, columns: str = catalog.ROW
+) -> _Asked:
     units, facets = wish.units, _narrowing(query)
     minimum, looked_at, near = query.min_quantity, 0, query.near or query.home
     sizes: tuple[tuple[int, ...], ...] = ()
@@ -214,7 +218,8 @@ def _asked(query: Query, wish: wishes.Wish, left_out: tuple[str, ...], tree: Map
             facets.append(search.has(search.facet("u", wish.amount.unit)))
             sizes = ()
     broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
-    return _Asked(query, units, search.all_of(facets) if facets else "", minimum, looked_at, near, sizes, broad, tree)
+    narrowed = search.all_of(facets) if facets else ""
+    return _Asked(query, units, narrowed, minimum, looked_at, near, sizes, broad, tree, columns)
 
 
 def _is_family(unit: wishes.Unit, tree: Mapping[str, categories.Facts]) -> bool:
@@ -224,28 +229,33 @@ def _is_family(unit: wishes.Unit, tree: Mapping[str, categories.Facts]) -> bool:
     )
 
 
-class _Placed(NamedTuple):
-    """A listing in a list: its facts, and the tier and window that it stands in as the `number`th."""
+class _Part(NamedTuple):
+    """Listings in order from a window of a tier, after those of it that an earlier page has shown."""
 
-    facts: dict[str, Any]
+    rows: list[catalog.Row]
     tier: int
     top: int
-    window: list[int]  # ids in order
-    number: int
-
-    def cursor(self, rung: int) -> search.Cursor:
-        """Where a list goes on after this listing."""
-        shown, top = set(self.window[: self.number]), self.top
-        for one in sorted(self.window, reverse=True):
-            if one not in shown:
-                break
-            shown.discard(one)
-            top = one
-        return search.Cursor(rung, self.tier, top, tuple(sorted(shown, reverse=True)))
+    shown: tuple[int, ...]
 
 
-def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Placed]:
-    """Listings in order, tier by tier and window by window; `wanted` is how many will be taken."""
+def _cursor(parts: list[_Part], number: int, rung: int) -> search.Cursor:
+    """Where a list goes on after the `number`th of its listings."""
+    for part in parts:
+        if number <= len(part.rows):
+            break
+        number -= len(part.rows)
+    ids = [row.id for row in part.rows]
+    shown, top = {*part.shown, *ids[:number]}, part.top
+    for one in sorted((*part.shown, *ids), reverse=True):
+        if one not in shown:
+            break
+        shown.discard(one)
+        top = one
+    return search.Cursor(rung, part.tier, top, tuple(sorted(shown, reverse=True)))
+
+
+def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Part]:
+    """Listings in order, tier by tier and window by window, until there are as many as are wanted, or more."""
     nested = wishes.tiers(asked.units, asked.narrowed)
     first = start.tier if start is not None else _first(asked, nested)
     seen: set[int] = set()
@@ -255,12 +265,11 @@ def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_
             expression = search.but_not(expression, nested[tier - 1])
         top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
         while wanted > 0:
-            found, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
-            ids = [*shown, *(facts["id"] for facts in found)]
-            for number, facts in enumerate(found, len(shown) + 1):
-                wanted -= 1
-                yield _Placed(facts, tier, top, ids, number)
-            seen.update(ids)
+            rows, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
+            if rows:
+                wanted -= len(rows)
+                yield _Part(rows, tier, top, shown)
+            seen.update(shown, (row.id for row in rows))
             if not full:
                 break
             top, shown = lowest, ()
@@ -279,7 +288,7 @@ def _first(asked: _Asked, nested: list[str]) -> int:
 
 def _window(
     asked: _Asked, expression: str, top: int, passed: set[int], wanted: int
-) -> tuple[list[dict[str, Any]], bool, int]:
+) -> tuple[list[catalog.Row], bool, int]:
     """The next listings of a tier below an id, in order, without those passed; whether there may be more below them, and
     below which id.
 
@@ -287,72 +296,71 @@ def _window(
     """
     ordered = asked.broad or asked.near or asked.sizes
     size = WINDOW if ordered else min(wanted, WINDOW)
-    now = db.to_ms(clock.now())
+    now = clock.now_ms()
     while True:
         found = _read(asked, expression, top, size + len(passed))
-        late = {one["id"] for one in found if not _is_ready(one, now)}
+        late = {one.id for one in found if not _is_ready(one, now)}
         full = len(found) == size + len(passed)
         if not full or size == WINDOW or not late:
             break
         size = WINDOW
-    lowest = found[-1]["id"] if found else 0
+    lowest = found[-1].id if found else 0
     if passed:
-        found = [one for one in found if one["id"] not in passed]
+        found = [one for one in found if one.id not in passed]
     if ordered or late:
-        keys = {one["id"]: (*_rank(asked, one), one["id"] in late, _distance(asked, one), -one["id"]) for one in found}
-        found.sort(key=lambda one: keys[one["id"]])
+        found.sort(key=lambda one: (*_rank(asked, one), one.id in late, _distance(asked, one), -one.id))
     return found, full, lowest
 
 
-def _is_ready(listing: Mapping[str, Any], now: int) -> bool:
+def _is_ready(listing: catalog.Row, now: int) -> bool:
     """True when somebody can reserve some of it today."""
     return (
-        listing["available"] >= listing["min_quantity"]
-        and (listing["available_from"] or 0) <= now
-        and (listing["available_until"] or now) >= now
+        max(0, listing.available) >= listing.min_quantity
+        and (listing.available_from or 0) <= now
+        and (listing.available_until or now) >= now
     )
 
 
-def _rank(asked: _Asked, listing: Mapping[str, Any]) -> tuple[float, ...]:
+def _rank(asked: _Asked, listing: catalog.Row) -> tuple[float, ...]:
     """What goes before in a window: the nearer size, then the category, where a word spans several."""
-    category = asked.tree.get(listing["category"])
+    category = asked.tree.get(listing.category)
     return (
-        search.mismatch(asked.sizes, listing) if asked.sizes else 0,
+        search.mismatch(asked.sizes, listing.title, catalog.unpacked(listing.dimensions)) if asked.sizes else 0,
         category.position if asked.broad and category else 0,
     )
 
 
-def _distance(asked: _Asked, listing: Mapping[str, Any]) -> float:
+def _distance(asked: _Asked, listing: catalog.Row) -> float:
     """Kilometres from where it is asked, to 100 m; 0 when nobody knows."""
-    if asked.near is None or listing["latitude"] is None or listing["longitude"] is None:
+    if asked.near is None or listing.latitude is None or listing.longitude is None:
         return 0.0
     squeeze = math.cos(math.radians(asked.near[0]))
-    north, east = listing["latitude"] - asked.near[0], (listing["longitude"] - asked.near[1]) * squeeze
+    north, east = listing.latitude - asked.near[0], (listing.longitude - asked.near[1]) * squeeze
     return round(math.hypot(north, east) * ranges.KM_OF_A_DEGREE, 1)
 
 
-def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[dict[str, Any]]:
-    columns, now = f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", clock.now_ms()
+def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[catalog.Row]:
+    now = clock.now_ms()
 
-    def fetch(match: search.Match, most: int) -> list[dict[str, Any]]:
-        sql, params = _statement(columns, match, asked.query, asked.minimum)
-        return db.dicts(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, most)
+    def fetch(match: search.Match, most: int) -> list[tuple[Any, ...]]:
+        sql, params = _statement(asked.columns, match, asked.query, asked.minimum)
+        return db.rows(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, most)
 
-    return catalog.facts_of(search.newest(expression, fetch, limit, asked.looked_at, top or 2**62), asked.tree)
+    return catalog.rows_of(search.newest(expression, fetch, limit, asked.looked_at, top or 2**62))
 
 
-def _nearest(query: Query, wish: wishes.Wish, tree: Mapping[str, categories.Facts]) -> Iterator[dict[str, Any]]:
+def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catalog.Reading) -> list[dict[str, Any]]:
     """What may do instead of what nothing here is: something broader, else what is filed in the same place."""
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
             query=query, units=(), narrowed=search.all_of([*facets, expression]), minimum=query.min_quantity, looked_at=0,
-            near=query.near or query.home, sizes=(), broad=False, tree=tree,
+            near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
-        found = [one.facts for one in itertools.islice(_walk(asked, None, NEAREST), NEAREST)]
+        found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
-            yield from found
-            return
+            return reading.read(found[:NEAREST], tree)
+    return []
 
 
 def count(query: Query, page: Page, most: int = 99) -> str:
@@ -435,11 +443,11 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
         )
-        sql, params = _statement(f"{catalog.COLUMNS}, {catalog.AVAILABLE} AS available", narrowed, query, minimum)
+        sql, params = _statement(catalog.COLUMNS, narrowed, query, minimum)
         now = clock.now_ms()
-        found = db.dicts(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
-        if found:
-            return catalog.facts_of(found)[0]
+        found = db.row(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
+        if found is not None:
+            return catalog.facts_of([found])[0]
     return None
 
 

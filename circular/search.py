@@ -28,6 +28,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 from peewee import BigIntegerField, TextField
 
 from circular import clock, db
@@ -65,7 +66,7 @@ class Cursor(NamedTuple):
     def encode(self) -> str:
         """Text for a link."""
         numbers = (self.rung, self.tier, self.top, *(self.top - one for one in self.shown))
-        return base64.urlsafe_b64encode(json.dumps(numbers, separators=(",", ":")).encode()).decode().rstrip("=")
+        return base64.urlsafe_b64encode(orjson.dumps(numbers)).decode().rstrip("=")
 
 
 def decode_cursor(text: str) -> Cursor:
@@ -204,9 +205,9 @@ def word(stem: str) -> str:
     return f"x{stem}" if stem[0] == "x" else stem
 
 
-def mismatch(wanted: Iterable[tuple[int, ...]], listing: Mapping[str, Any]) -> float:
+def mismatch(wanted: Iterable[tuple[int, ...]], title: str, dimensions: Mapping[str, Any]) -> float:
     """How far a listing's sizes are from the nearest way to read those wanted: 0 for the same, 1 for twice or half."""
-    sizes = sizes_of(listing["title"], listing["dimensions"])[:6]
+    sizes = sizes_of(title, dimensions)[:6]
     ways = (
         sum(abs(math.log2(one / size)) for one, size in zip(way, chosen, strict=True)) / len(way)
         for way in wanted

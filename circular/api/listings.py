@@ -34,13 +34,13 @@ class Listings(MethodView):
         """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
         query = replace(queries.query(wanted), home=reservations.home_of(auth.visitor()))
-        page = queries.find(query)
+        page = queries.find(query, writing.LISTINGS)
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")
         beside = writing.found(page)
         if query.facets:
             beside["facets"] = writing.counted(facets.count(query, page))
-        return writing.page([writing.listing(facts) for facts in page.items], page.next, **beside)
+        return writing.page(page.items, page.next, **beside)
 
     @blueprint.arguments(schemas.ListingIn())
     @blueprint.response(201, schemas.ListingOut)

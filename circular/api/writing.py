@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,7 +43,7 @@ def found(page: queries.Page) -> dict[str, Any]:
         "corrected": [{"typed": typed, "used": used} for typed, used in wish.corrected],
         "did_you_mean": wish.did_you_mean,
         "left_out": list(page.relaxed),
-        "nearest": [listing(facts) for facts in page.nearest],
+        "nearest": page.nearest,
     }
     return {name: value for name, value in said.items() if value}
 
@@ -69,43 +70,74 @@ def at(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else clock.rfc3339(db.from_ms(milliseconds))
 
 
+_ROW = operator.itemgetter(*catalog.Row._fields)
+
+
 def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """A listing as the contract has it."""
+    """A listing as the contract has it, from its facts."""
+    return _listing(_ROW(facts), facts["hazards"], facts["dimensions"], facts["co2e_kg"])
+
+
+def listings(rows: Iterable[tuple[Any, ...]], tree: catalog.Tree) -> list[dict[str, Any]]:
+    """Listings of a list as the contract has them, straight from their rows."""
+    unpacked, co2e_kg = catalog.unpacked, catalog.co2e_kg
+    return [
+        _listing(
+            row,
+            unpacked(row.hazards),
+            unpacked(row.dimensions),
+            co2e_kg(row.mass_g, row.quantity, tree.get(row.category)),
+        )
+        for row in catalog.rows_of(rows)
+    ]
+
+
+LISTINGS = catalog.Reading(catalog.ROW, listings)
+
+
+def _listing(row: tuple[Any, ...], hazards: Any, dimensions: Any, co2e_kg: float | None) -> dict[str, Any]:
+    (
+        _, code, external_id, kind, title, description, category, condition, quantity, unit, available, min_quantity,
+        step_quantity, price_cents, currency, _, _, mass_g, latitude, longitude, available_from, available_until,
+        opening_hours, builder_min_quantity, resident_share, resident_share_until, lang, status, allocation, created_at,
+        updated_at, place, site,
+    ) = row  # fmt: skip
+    amount = catalog.amount
     return {
-        "code": facts["code"],
-        "kind": facts["kind"],
-        "title": facts["title"],
-        "description": facts["description"],
-        "category": facts["category"],
-        "condition": facts["condition"],
-        "quantity": catalog.amount(facts["quantity"]),
-        "unit": facts["unit"],
-        "available": catalog.amount(facts["available"]),
-        "place": facts["place"],
-        "site": facts["site"],
-        "lat": facts["latitude"],
-        "lon": facts["longitude"],
-        "price_cents": facts["price_cents"],
-        "currency": facts["currency"],
+        "code": code,
+        "kind": kind,
+        "title": title,
+        "description": description,
+        "category": category,
+        "condition": condition,
+        "quantity": amount(quantity),
+        "unit": unit,
+        "available": amount(max(0, available)),
+        "place": place,
+        "site": site,
+        "lat": latitude,
+        "lon": longitude,
+        "price_cents": price_cents,
+        "currency": currency,
         "photos": [],
-        "hazards": facts["hazards"],
-        "dimensions": facts["dimensions"],
-        "mass_kg": None if facts["mass_g"] is None else catalog.amount(facts["mass_g"]),
-        "co2e_kg": facts["co2e_kg"],
-        "available_from": at(facts["available_from"]),
-        "available_until": at(facts["available_until"]),
-        "opening_hours": facts["opening_hours"],
-        "min_quantity": catalog.amount(facts["min_quantity"]),
-        "step_quantity": catalog.amount(facts["step_quantity"]),
-        "allocation": facts["allocation"],
-        "builder_min_quantity": facts["builder_min_quantity"] and catalog.amount(facts["builder_min_quantity"]),
-        "resident_share": facts["resident_share"],
-        "resident_share_until": at(facts["resident_share_until"]),
-        "lang": facts["lang"],
-        "status": facts["status"],
-        "external_id": facts["external_id"],
-        "created_at": at(facts["created_at"]),
-        "updated_at": at(facts["updated_at"]),
+        "hazards": hazards,
+        "dimensions": dimensions,
+        "mass_kg": None if mass_g is None else amount(mass_g),
+        "co2e_kg": co2e_kg,
+        "available_from": at(available_from),
+        "available_until": at(available_until),
+        "opening_hours": opening_hours,
+        "min_quantity": amount(min_quantity),
+        "step_quantity": amount(step_quantity),
+        "allocation": allocation,
+        "builder_min_quantity": builder_min_quantity and amount(builder_min_quantity),
+        "resident_share": resident_share,
+        "resident_share_until": at(resident_share_until),
+        "lang": lang,
+        "status": status,
+        "external_id": external_id,
+        "created_at": at(created_at),
+        "updated_at": at(updated_at),
     }
 
 
