@@ -244,14 +244,13 @@ def take_fresh(limit: int) -> list[Fresh]:
 
 
 Tree = Mapping[str, categories.Facts]
-Reader = Callable[[Iterable[tuple[Any, ...]], Tree], list[dict[str, Any]]]
 
 
 class Reading(NamedTuple):
     """How listings are read from the tables: `columns` (ROW, and what may follow it), and what is made of their rows."""
 
     columns: str
-    read: Reader
+    read: Callable[[Iterable[Row], Tree], list[dict[str, Any]]]
 
 
 def facts_of(rows: Iterable[tuple[Any, ...]], tree: Tree | None = None) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ def every() -> list[dict[str, Any]]:
 
 def exists(code: str) -> bool:
     """True when `code` is a category."""
-    return code in tree()
+    return db.value("SELECT 1 FROM category WHERE code = ?", code) is not None
 
 
 def below(code: str) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -45,46 +45,74 @@ class Query:
 def query(values: Mapping[str, Any]) -> Query:
     """A query from what a person typed or a link says. Raises: Refusal("invalid") naming each wrong field."""
     fields = Fields({name: value for name, value in values.items() if value not in (None, "")}, partial=True)
-    fields.text("q", 200)
-    fields.choice("kind", catalog.KINDS)
-    fields.choice("condition", catalog.CONDITIONS)
+    for name, read in _READ.items():
+        if name in fields.values:
+            read(fields)
+    return Query(**fields.done())
+
+
+def _read_category(fields: Fields) -> None:
     fields.text("category", 40)
     if fields.clean.get("category") and not categories.exists(fields.clean["category"]):
         fields.errors.add("category", "unknown_category", value=fields.clean["category"])
+
+
+def _read_place(fields: Fields) -> None:
     fields.text("place", 40)
     if fields.clean.get("place") and places.id_of(fields.clean["place"]) is None:
         fields.errors.add("place", "unknown_place", value=fields.clean["place"])
+
+
+def _read_commune(fields: Fields) -> None:
     fields.text("commune", 60)
     if fields.clean.get("commune"):
         found = places.find_commune(fields.clean["commune"])
         if found is None:
             fields.errors.add("commune", "unknown_commune", value=fields.clean["commune"])
         fields.clean["commune"] = found or ""
-    fields.milli("min_quantity", whole=False)
-    fields.whole("price_max_cents", default=None)
-    for name in ("free", "available", "facets"):
-        fields.flag(name)
-    fields.moment("available_on", settings.get().timezone)
+
+
+def _read_limit(fields: Fields) -> None:
     fields.whole("limit", most=100)
     if fields.clean.get("limit") == 0:
         fields.errors.add("limit", "positive")
-    fields.text("cursor", 1500)
-    _check_near(fields)
-    return Query(**fields.done())
 
 
-def _check_near(fields: Fields) -> None:
-    if "near" in fields.values:
-        numbers = [read_number(part) for part in str(fields.values["near"]).split(",")]
-        if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
-            latitude, longitude = float(numbers[0]), float(numbers[1])
-            if abs(latitude) <= 90 and abs(longitude) <= 180:
-                fields.clean["near"] = (latitude, longitude)
-        if "near" not in fields.clean:
-            fields.errors.add("near", "near")
+def _read_near(fields: Fields) -> None:
+    numbers = [read_number(part) for part in str(fields.values["near"]).split(",")]
+    if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
+        latitude, longitude = float(numbers[0]), float(numbers[1])
+        if abs(latitude) <= 90 and abs(longitude) <= 180:
+            fields.clean["near"] = (latitude, longitude)
+    if "near" not in fields.clean:
+        fields.errors.add("near", "near")
+
+
+def _read_radius(fields: Fields) -> None:
     fields.milli("radius_km", whole=False)
     if "radius_km" in fields.clean:
         fields.clean["radius_km"] /= MILLI
+
+
+# How each field of a query is read; most queries have two or three.
+_READ: dict[str, Callable[[Fields], None]] = {
+    "q": lambda fields: fields.text("q", 200),
+    "kind": lambda fields: fields.choice("kind", catalog.KINDS),
+    "condition": lambda fields: fields.choice("condition", catalog.CONDITIONS),
+    "category": _read_category,
+    "place": _read_place,
+    "commune": _read_commune,
+    "min_quantity": lambda fields: fields.milli("min_quantity", whole=False),
+    "price_max_cents": lambda fields: fields.whole("price_max_cents", default=None),
+    "free": lambda fields: fields.flag("free"),
+    "available": lambda fields: fields.flag("available"),
+    "facets": lambda fields: fields.flag("facets"),
+    "available_on": lambda fields: fields.moment("available_on", settings.get().timezone),
+    "limit": _read_limit,
+    "cursor": lambda fields: fields.text("cursor", 1500),
+    "near": _read_near,
+    "radius_km": _read_radius,
+}
 
 
 class Page(NamedTuple):

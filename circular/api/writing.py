@@ -78,7 +78,7 @@ def listing(facts: Mapping[str, Any]) -> dict[str, Any]:
     return _listing(_ROW(facts), facts["hazards"], facts["dimensions"], facts["co2e_kg"])
 
 
-def listings(rows: Iterable[tuple[Any, ...]], tree: catalog.Tree) -> list[dict[str, Any]]:
+def listings(rows: Iterable[catalog.Row], tree: catalog.Tree) -> list[dict[str, Any]]:
     """Listings of a list as the contract has them, straight from their rows."""
     unpacked, co2e_kg = catalog.unpacked, catalog.co2e_kg
     return [
@@ -88,7 +88,7 @@ def listings(rows: Iterable[tuple[Any, ...]], tree: catalog.Tree) -> list[dict[s
             unpacked(row.dimensions),
             co2e_kg(row.mass_g, row.quantity, tree.get(row.category)),
         )
-        for row in catalog.rows_of(rows)
+        for row in rows
     ]
 
 

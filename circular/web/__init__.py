@@ -43,7 +43,8 @@ def init_app(app: Flask) -> None:
 
 def _choose_language() -> None:
     """`?lang=`, else the choice kept, else what the browser asks for, else the town's."""
-    for asked in (request.args.get("lang"), request.cookies.get("lang")):
+    kept = request.cookies.get("lang") if "HTTP_COOKIE" in request.environ else None  # programs keep none
+    for asked in (request.args.get("lang"), kept):
         if asked in i18n.LANGUAGES:
             i18n.set_language(asked)
             return
