@@ -42,13 +42,16 @@ class Query:
     facets: bool = False  # count them too (facets.py)
 
 
-def query(values: Mapping[str, Any]) -> Query:
-    """A query from what a person typed or a link says. Raises: Refusal("invalid") naming each wrong field."""
+def query(values: Mapping[str, Any], home: tuple[float, float] | None = None) -> Query:
+    """A query from what a person typed or a link says, and where they are known to be.
+
+    Raises: Refusal("invalid") naming each wrong field.
+    """
     fields = Fields({name: value for name, value in values.items() if value not in (None, "")}, partial=True)
     for name, read in _READ.items():
         if name in fields.values:
             read(fields)
-    return Query(**fields.done())
+    return Query(**fields.done(), home=home)
 
 
 def _read_category(fields: Fields) -> None:
@@ -284,13 +287,13 @@ def _cursor(parts: list[_Part], number: int, rung: int) -> search.Cursor:
 
 def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Part]:
     """Listings in order, tier by tier and window by window, until there are as many as are wanted, or more."""
-    nested = wishes.tiers(asked.units, asked.narrowed)
+    nested = wishes.tiers(asked.units)
     first = start.tier if start is not None else _first(asked, nested)
     seen: set[int] = set()
     for tier in range(first, len(nested)):
-        expression = nested[tier]
+        expression = search.all_of([nested[tier], asked.narrowed])
         if start is not None and tier:  # of an earlier page, nobody remembers what was in the tiers before
-            expression = search.but_not(expression, nested[tier - 1])
+            expression = search.but_not(expression, search.all_of([nested[tier - 1], asked.narrowed]))
         top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
         while wanted > 0:
             rows, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
@@ -309,7 +312,7 @@ def _first(asked: _Asked, nested: list[str]) -> int:
     """
     if sum(unit.is_thing for unit in asked.units) > 1:
         for tier in range(len(nested) - 1, -1, -1):
-            if not search.fits_any(nested[tier]):
+            if not search.fits_any(search.all_of([nested[tier], asked.narrowed])):
                 return tier + 1
     return 0
 

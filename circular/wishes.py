@@ -596,13 +596,13 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
-def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
+def tiers(units: tuple[Unit, ...]) -> list[str]:
     """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
     The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
     """
     if not units:
-        return [narrowed]
+        return [""]
     things = tuple(unit for unit in units if unit.is_thing) or units
     in_title = all_of(unit.within(True, len(things)) for unit in things)
     nested = [anywhere(units), in_title]
@@ -618,7 +618,7 @@ def tiers(units: tuple[Unit, ...], narrowed: str) -> list[str]:
             exact.append(has(titled(search.word(unit.typed))))
     if exact:
         nested.append(all_of([nested[-1], *exact]))
-    return [all_of([one, narrowed]) for one in reversed(nested)]
+    return nested[::-1]
 
 
 def anywhere(units: tuple[Unit, ...]) -> str:

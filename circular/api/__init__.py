@@ -97,14 +97,15 @@ def _check_body() -> None:
 
     Who may write is asked before what: a stranger with a wrong body hears 401, not what the body wants.
     """
-    if request.method in WRITES:
-        auth.actor()
-    else:
+    method = request.method
+    if method not in WRITES:
         auth.visitor()
+        return
+    auth.actor()
     if request.endpoint == "listings.import":
         return
     request.max_content_length = MOST_BYTES
-    if request.method in ("POST", "PUT", "PATCH") and request.content_length and request.mimetype != "application/json":
+    if method != "DELETE" and request.content_length and request.mimetype != "application/json":
         raise Refusal("wrong_content_type", expected="application/json")
 
 

@@ -28,15 +28,16 @@ def actor() -> Actor:
 
 def visitor() -> Actor:
     """The actor of the token, or anybody when none was sent. Raises: Refusal("bad_token")."""
-    if "actor" not in g:
+    found: Actor | None = g.get("actor")
+    if found is None:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if not scheme:
-            g.actor = ANYBODY
+            found = ANYBODY
         elif scheme.lower() != "bearer":
             raise Refusal("no_token")
         else:
-            g.actor = people.actor_for(token.strip(), "api")
-    found: Actor = g.actor
+            found = people.actor_for(token.strip(), "api")
+        g.actor = found
     return found
 
 

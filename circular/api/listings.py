@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -33,7 +32,7 @@ class Listings(MethodView):
         `facets=true`, `facets` counts what the list can be narrowed to: all that is found, not this page alone.
         """
         wanted.pop("lang", None)  # the language of the answer: chosen before this view runs
-        query = replace(queries.query(wanted), home=reservations.home_of(auth.visitor()))
+        query = queries.query(wanted, home=reservations.home_of(auth.visitor()))
         page = queries.find(query, writing.LISTINGS)
         if not page.items and set(wanted) == {"q"}:
             unfound.note_apart(wanted["q"], "api")

@@ -18,8 +18,7 @@ from circular.people import Actor
 
 def respond(body: Any, status: int = 200, *, revision: int | None = None, location: str | None = None) -> Response:
     """A JSON response. `revision` becomes its ETag; availability is never cached, so nothing is."""
-    response = Response(orjson.dumps(body), status, content_type="application/json")
-    response.headers["Cache-Control"] = "no-store"
+    response = Response(orjson.dumps(body), status, {"Cache-Control": "no-store"}, content_type="application/json")
     if revision is not None:
         response.headers["ETag"] = f'"{revision}"'
     if location is not None:
