@@ -306,7 +306,7 @@ def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_
             top, shown = lowest, ()
 
 
-def _first(asked: _Asked, nested: list[str]) -> int:
+def _first(asked: _Asked, nested: tuple[str, ...]) -> int:
     """The first tier that may have listings. Where several things are asked for, most often none has all of them: to find
     none, an engine reads all that match either, so it is asked once, not in every tier.
     """

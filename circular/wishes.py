@@ -596,13 +596,18 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
-def tiers(units: tuple[Unit, ...]) -> list[str]:
+def tiers(units: tuple[Unit, ...]) -> tuple[str, ...]:
     """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
     The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
     """
+    return _tiers(units, db.is_sqlite())
+
+
+@functools.lru_cache(maxsize=256)
+def _tiers(units: tuple[Unit, ...], _sqlite: bool) -> tuple[str, ...]:
     if not units:
-        return [""]
+        return ("",)
     things = tuple(unit for unit in units if unit.is_thing) or units
     in_title = all_of(unit.within(True, len(things)) for unit in things)
     nested = [anywhere(units), in_title]
@@ -618,7 +623,7 @@ def tiers(units: tuple[Unit, ...]) -> list[str]:
             exact.append(has(titled(search.word(unit.typed))))
     if exact:
         nested.append(all_of([nested[-1], *exact]))
-    return nested[::-1]
+    return tuple(reversed(nested))
 
 
 def anywhere(units: tuple[Unit, ...]) -> str:

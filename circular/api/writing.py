@@ -95,6 +95,7 @@ LISTINGS = catalog.Reading(catalog.ROW, listings)
 
 
 def _listing(row: tuple[Any, ...], hazards: Any, dimensions: Any, co2e_kg: float | None) -> dict[str, Any]:
+    """Written once for a listing and for lists, where what is done for each of 33 fields is done twenty times."""
     (
         _, code, external_id, kind, title, description, category, condition, quantity, unit, available, min_quantity,
         step_quantity, price_cents, currency, _, _, mass_g, latitude, longitude, available_from, available_until,
@@ -123,15 +124,15 @@ def _listing(row: tuple[Any, ...], hazards: Any, dimensions: Any, co2e_kg: float
         "dimensions": dimensions,
         "mass_kg": None if mass_g is None else amount(mass_g),
         "co2e_kg": co2e_kg,
-        "available_from": at(available_from),
-        "available_until": at(available_until),
+        "available_from": None if available_from is None else at(available_from),
+        "available_until": None if available_until is None else at(available_until),
         "opening_hours": opening_hours,
         "min_quantity": amount(min_quantity),
         "step_quantity": amount(step_quantity),
         "allocation": allocation,
         "builder_min_quantity": builder_min_quantity and amount(builder_min_quantity),
         "resident_share": resident_share,
-        "resident_share_until": at(resident_share_until),
+        "resident_share_until": None if resident_share_until is None else at(resident_share_until),
         "lang": lang,
         "status": status,
         "external_id": external_id,
