@@ -19,8 +19,6 @@ from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import get_currency_precision
 from babel.support import Translations
 
@@ -111,6 +109,9 @@ def catalogue(domain: str, language: str) -> Translations:
     Raises: KeyError (unknown domain or language), ValueError (its `Language` header is unknown to CLDR: Babel would
     drop `Plural-Forms` and count 0 as plural).
     """
+    from babel.messages.mofile import write_mo  # 11 ms, for the first who reads a text
+    from babel.messages.pofile import read_po
+
     stand_in = STAND_INS[language]
     path = DOMAINS[domain] / language / "LC_MESSAGES" / f"{domain}.po"
     with path.open("rb") as file:
@@ -208,6 +209,8 @@ def hours(opening_hours: str, language: str) -> str:
 
 def unverified(domain: str, language: str) -> int:
     """How many texts of a language carry the translator comment `unverified`: no native reader has checked them."""
+    from babel.messages.pofile import read_po
+
     path = DOMAINS[domain] / language / "LC_MESSAGES" / f"{domain}.po"
     with path.open("rb") as file:
         source = read_po(file, locale=STAND_INS[language], domain=domain)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import pathlib
+import threading
+from typing import Any
 
 import flask_swagger_ui
 from flask import Blueprint, Flask, Request, Response, render_template, request, send_from_directory
@@ -51,10 +53,29 @@ def _read_query(request: Request, _schema: Schema) -> dict[str, str]:
 
 class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest without its app-wide error handler, which would answer JSON to people who read pages; every error in
-    the document is a problem.
+    the document is a problem; and the document is made when somebody first asks for it (35 ms of a start).
     """
 
     ERROR_SCHEMA = schemas.Problem
+
+    def __init__(self, app: Flask) -> None:
+        self._undescribed: list[SmorestBlueprint] = []
+        self._describing = threading.Lock()
+        super().__init__(app)
+
+    def register_blueprint(self, blueprint: SmorestBlueprint, **options: Any) -> None:
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint, **options)
+        self._undescribed.append(blueprint)
+
+    def _openapi_json(self) -> Response:
+        with self._describing:
+            while self._undescribed:
+                blueprint = self._undescribed.pop(0)
+                blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
+                self.spec.tag({"name": blueprint.name, "description": blueprint.description})
+            described: Response = super()._openapi_json()
+        return described
 
     def _register_responses(self) -> None:
         usual: str = Api.DEFAULT_RESPONSE_CONTENT_TYPE
