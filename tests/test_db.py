@@ -136,6 +136,20 @@ def test_the_index_is_kept_after_a_migration(town: Town) -> None:
     assert [listing["title"] for listing in queries.find(queries.Query(q="tole")).items] == ["Tôle ondulée"]
 
 
+def test_an_index_of_another_make_is_built_anew(engine: str, town: Town) -> None:
+    """What an earlier version made is replaced with the next migration, and finds what it found."""
+    if engine == "postgresql":
+        return  # its index has nothing to choose
+    town.listing(title="Tôle ondulée")
+    db.run("INSERT INTO listing_search (listing_search, rank) VALUES ('pgsz', 4050)")
+    assert not search.installed()
+
+    cli.upgrade()
+
+    assert search.installed()
+    assert [listing["title"] for listing in queries.find(queries.Query(q="tole")).items] == ["Tôle ondulée"]
+
+
 def test_the_server_of_the_database_restarts(
     engine: str, town: Town, client: FlaskClient, request: pytest.FixtureRequest
 ) -> None:

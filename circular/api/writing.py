@@ -95,7 +95,9 @@ LISTINGS = catalog.Reading(catalog.ROW, listings)
 
 
 def _listing(row: tuple[Any, ...], hazards: Any, dimensions: Any, co2e_kg: float | None) -> dict[str, Any]:
-    """Written once for a listing and for lists, where what is done for each of 33 fields is done twenty times."""
+    """Written once for a listing and for lists, where what is done for each of 33 fields is done twenty times; the names
+    stand in the order of `catalog.Row`.
+    """
     (
         _, code, external_id, kind, title, description, category, condition, quantity, unit, available, min_quantity,
         step_quantity, price_cents, currency, _, _, mass_g, latitude, longitude, available_from, available_until,
