@@ -18,11 +18,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING
 
 from babel.numbers import get_currency_precision
-from babel.support import Translations
 
 from circular import clock, settings
+
+if TYPE_CHECKING:
+    from babel.support import Translations
 
 LANGUAGES = settings.LANGUAGES
 NAMES = {
@@ -109,8 +112,9 @@ def catalogue(domain: str, language: str) -> Translations:
     Raises: KeyError (unknown domain or language), ValueError (its `Language` header is unknown to CLDR: Babel would
     drop `Plural-Forms` and count 0 as plural).
     """
-    from babel.messages.mofile import write_mo  # 11 ms, for the first who reads a text
+    from babel.messages.mofile import write_mo  # 20 ms with the others, for the first who reads a text
     from babel.messages.pofile import read_po
+    from babel.support import Translations
 
     stand_in = STAND_INS[language]
     path = DOMAINS[domain] / language / "LC_MESSAGES" / f"{domain}.po"

@@ -14,7 +14,6 @@ from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
-from babel.dates import format_date
 from flask import Flask, Response, render_template, request
 from markupsafe import Markup
 
@@ -90,6 +89,8 @@ def day(milliseconds: int) -> str:
 
 def calendar_day(iso: str) -> str:
     """`vendredi 27 novembre`: a day kept as `2026-11-27`."""
+    from babel.dates import format_date  # 9 ms, for pages alone
+
     return format_date(date.fromisoformat(iso), "EEEE d MMMM", locale=i18n.STAND_INS[i18n.current()])
 
 

@@ -53,14 +53,14 @@ def _read_query(request: Request, _schema: Schema) -> dict[str, str]:
 
 class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
     """flask-smorest without its app-wide error handler, which would answer JSON to people who read pages; every error in
-    the document is a problem; and the document is made when somebody first asks for it (35 ms of a start).
+    the document is a problem; and the document is written when somebody first asks for it (35 ms of a start).
     """
 
     ERROR_SCHEMA = schemas.Problem
 
     def __init__(self, app: Flask) -> None:
         self._undescribed: list[SmorestBlueprint] = []
-        self._describing = threading.Lock()
+        self._describing = threading.RLock()
         super().__init__(app)
 
     def register_blueprint(self, blueprint: SmorestBlueprint, **options: Any) -> None:
@@ -68,14 +68,19 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
         self._app.register_blueprint(blueprint, **options)
         self._undescribed.append(blueprint)
 
-    def _openapi_json(self) -> Response:
+    @property
+    def spec(self) -> Any:
+        """The document, whole."""
         with self._describing:
             while self._undescribed:
                 blueprint = self._undescribed.pop(0)
-                blueprint.register_views_in_doc(self, self._app, self.spec, name=blueprint.name, parameters=None)
-                self.spec.tag({"name": blueprint.name, "description": blueprint.description})
-            described: Response = super()._openapi_json()
-        return described
+                blueprint.register_views_in_doc(self, self._app, self._spec, name=blueprint.name, parameters=None)
+                self._spec.tag({"name": blueprint.name, "description": blueprint.description})
+        return self._spec
+
+    @spec.setter
+    def spec(self, begun: Any) -> None:
+        self._spec = begun
 
     def _register_responses(self) -> None:
         usual: str = Api.DEFAULT_RESPONSE_CONTENT_TYPE

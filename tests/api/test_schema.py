@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import shutil
 
@@ -39,6 +40,13 @@ def test_whatever_is_sent(api: schemathesis.BaseSchema) -> None:
             case.call_and_validate(checks=[not_a_server_error, content_type_conformance, response_schema_conformance])
 
         run()
+
+
+def test_the_document_is_printed_whole(client: FlaskClient, _app: Flask) -> None:
+    """`flask openapi print` says what the API itself does, whichever is asked first."""
+    printed = _app.test_cli_runner().invoke(args=["openapi", "print"])
+
+    assert json.loads(printed.stdout) == client.get("/api/v1/openapi.json").json
 
 
 def test_document(client: FlaskClient) -> None:
