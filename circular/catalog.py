@@ -107,7 +107,7 @@ FREE = f"(l.quantity - {RESERVED})"
 # it is kept for them as soon as it is free, whenever the offer is written. A live offer is kept until it is ended.
 QUEUED = "w.state IN ('waiting', 'offered')"
 KEPT = (
-    f"CAST(COALESCE((SELECT SUM(w.quantity) FROM waiting w WHERE w.listing_id = l.id AND {QUEUED} "
+    f"CAST(COALESCE((SELECT SUM(w.quantity) FROM waiting w WHERE w.listing_id = l.id AND w.starts_at IS NULL AND {QUEUED} "
     f"AND (w.state = 'offered' OR (w.suspended_at IS NULL AND w.quantity <= {FREE}))), 0) AS BIGINT)"
 )
 AVAILABLE = f"({FREE} - {KEPT})"  # to anybody; its parameters: the present, twice
@@ -306,7 +306,7 @@ def offered_to(listing_id: int, person_id: int) -> int:
     now = clock.now_ms()
     offered = db.value(
         "SELECT quantity FROM waiting WHERE listing_id = ? AND person_id = ? AND state = 'offered' "
-        "AND offer_expires_at > ?",
+        "AND starts_at IS NULL AND offer_expires_at > ?",
         listing_id, person_id, now,
     )  # fmt: skip
     return 0 if offered is None else max(0, min(offered, free(listing_id)))
@@ -877,10 +877,10 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
     for column, name in (("unit", "unit"), ("kind", "kind"), ("place_id", "place")):
         if promised and after[column] != stored[column]:  # somebody was promised so many m2, at that place
             errors.add(name, "fixed_while_reserved")
-    if after["unit"] != stored["unit"] and db.value(
-        f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]
-    ):
-        errors.add("unit", "fixed_while_reserved")
+    others = [name for name in ("unit", "kind") if after[name] != stored[name]]
+    if others and db.value(f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {QUEUED} LIMIT 1", found["id"]):
+        for name in others:
+            errors.add(name, "fixed_while_reserved")
     if {"unit", "min_quantity", "step_quantity", "builder_min_quantity"} & set(clean):
         _check_smallest(after, errors)
     errors.refuse()
@@ -895,7 +895,10 @@ def _rewrite(found: dict[str, Any], clean: dict[str, Any]) -> None:
 
 def _promised(listing_id: int) -> int:
     """Thousandths that are reserved, or offered to somebody who waited: no count goes below them."""
-    offered = "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered'), 0)"
+    offered = (
+        "COALESCE((SELECT w.quantity FROM waiting w WHERE w.listing_id = l.id AND w.state = 'offered' "
+        "AND w.starts_at IS NULL), 0)"
+    )
     return int(db.value(f"SELECT {RESERVED} + {offered} FROM listing l WHERE l.id = ?", clock.now_ms(), listing_id))
 
 

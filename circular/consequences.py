@@ -134,7 +134,19 @@ def close_slot(actor: Actor, code: str, slot: slots.Slot, reason: str) -> dict[s
         made = slots.block(actor, code, slot, reason)
         for reference, *_ in reservations.booked(slot.starts_at, slot.ends_at, listing=code):
             reservations.cancel(actor, reference, reason)
+        reservations.changed(catalog.get(code, actor)["id"])  # what was offered of that time is not there
         return made
+
+
+def open_slot(actor: Actor, code: str, reference: str) -> None:
+    """Open a time of a listing that was closed for maintenance; those who wait for it are offered it.
+
+    Raises: what `slots.unblock` raises.
+    """
+    with db.transaction():
+        slots.lock(code)
+        slots.unblock(actor, code, reference)
+        reservations.changed(catalog.get(code, actor)["id"])
 
 
 def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str, Any]:

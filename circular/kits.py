@@ -433,7 +433,11 @@ def cancel(actor: Actor, kit_id: int) -> list[dict[str, Any]]:
     Raises: Refusal("no_such_reservation") when nothing of it is one's own or one's place's.
     """
     with db.transaction():
-        return [reservations.cancel(actor, part["reference"]) for part in held(kit_id)]
+        found = held(kit_id)
+        booked = [part["listing_id"] for part in found if part["starts_at"] is not None]
+        blocked = [one for listing_id in booked for one in slots.family(listing_id)]
+        catalog.lock_all((*(part["listing_id"] for part in found), *blocked))
+        return [reservations.cancel(actor, part["reference"]) for part in found]
 
 
 def extend(actor: Actor, kit_id: int, origin: str) -> list[dict[str, Any]]:

@@ -649,7 +649,9 @@ def _book(actor: Actor, asked: _Asked, slot: slots.Slot) -> dict[str, Any]:
     staff = actor.works_at(asked.listing["place_id"])
     slots.check(asked.listing, slot, asked.quantity, asked.person_id, staff=staff)
     _check_limit(actor, asked.person_id, _now(), asked.part, slotted=True)
-    return _write(actor, asked, slot.ends_at, slot)
+    made = _write(actor, asked, slot.ends_at, slot)
+    changed(asked.listing["id"], made)
+    return made
 
 
 def move(actor: Actor, reference: str, slot: slots.Slot, origin: str) -> dict[str, Any]:
@@ -681,6 +683,7 @@ def move(actor: Actor, reference: str, slot: slots.Slot, origin: str) -> dict[st
         moved = get(actor, reference)
         if found["person_id"] != actor.person_id:
             notices.tell(found["person_id"], "slot_moved", **{name: moved[name] for name in TOLD})
+        changed(moved["listing_id"], moved)
         return moved
 
 
@@ -704,6 +707,7 @@ def give_back(actor: Actor, reference: str) -> dict[str, Any]:
             _now(), _now(), _now(), _now(), found["id"],
         )  # fmt: skip
         log(found["id"], actor, "give_back")
+        changed(found["listing_id"])
         return get(actor, reference)
 
 
@@ -730,13 +734,19 @@ def by_phone(phone: str, act: Callable[[Actor, int], T], *, visitor: str, door: 
 
 def check_reservable(listing: Mapping[str, Any], slot: slots.Slot | None = None) -> None:
     """Raises: Refusal("hazard" | "not_reservable" | "slot_not_allowed" | "no_longer_available")."""
+    check_there(listing)
     facts = {"code": listing["code"], "title": listing["title"], "phone": listing["place_phone"]}
-    if catalog.blocking_hazard(listing["hazards"]):
-        raise Refusal("hazard", **facts)
     if listing["kind"] != "material" and slot is None:  # machines, tools, rooms and workshops are booked by the slot
         raise Refusal("not_reservable", kind=listing["kind"], **facts)
     if listing["kind"] == "material" and slot is not None:
         raise Refusal("slot_not_allowed", **facts)
+
+
+def check_there(listing: Mapping[str, Any]) -> None:
+    """Whether anybody may have some of a listing. Raises: Refusal("hazard" | "no_longer_available")."""
+    facts = {"code": listing["code"], "title": listing["title"], "phone": listing["place_phone"]}
+    if catalog.blocking_hazard(listing["hazards"]):
+        raise Refusal("hazard", **facts)
     # A lot whose building has not come down yet is reserved before it can be fetched: `available_from` is not a bar.
     if listing["available_until"] is not None and listing["available_until"] < _now():
         raise Refusal("no_longer_available", available_until=db.from_ms(listing["available_until"]), **facts)
@@ -821,13 +831,18 @@ def pickup_code_for(person_id: int, place_ids: Collection[int]) -> str:
 
 # --- ending -----------------------------------------------------------------------------------------------------------
 def _take(actor: Actor, reference: str) -> dict[str, Any]:
-    """Lock a reservation's listing, then read the reservation. Raises: Refusal("no_such_reservation")."""
-    listing = db.value(
-        "SELECT l.code FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE r.reference = ?", reference
-    )
+    """Lock a reservation's listing, of a slot with its family, then read the reservation.
+
+    Raises: Refusal("no_such_reservation").
+    """
+    query = "SELECT l.code, r.starts_at FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE r.reference = ?"
+    listing, starts_at = db.row(query, reference) or (None, None)
     if listing is None:
         raise Refusal("no_such_reservation")
-    catalog.lock(listing)
+    if starts_at is None:
+        catalog.lock(listing)
+    else:
+        slots.lock(listing)
     return get(actor, reference)
 
 

@@ -4,12 +4,15 @@ A slot is half-open, [starts_at, ends_at), so that back-to-back slots do not con
 within the opening hours of its listing (else of its place), in local wall time, on a grid of steps that begins when it
 opens. A step of 0 makes each opening one slot: a workshop's sessions are its opening hours, `We 18:00-20:00`, and its
 quantity is the places. A booked room blocks what stands in it (its children), and the reverse.
+
+A time that is taken can be waited for (waitlist.py): what comes free of it is kept for those who wait, in their order.
 """
 
 from __future__ import annotations
 
+import itertools
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -220,15 +223,19 @@ def _taken(listing: Mapping[str, Any], start: int, end: int, but: int | None = N
         f"AND starts_at < ? AND ends_at > ? AND state IN ({states}) AND id <> ?",
         listing["id"], *related, end, start, but or 0,
     )  # fmt: skip
-    closed = db.rows(
-        f"SELECT listing_id, starts_at, ends_at FROM slot_block WHERE listing_id IN ({marks}) AND starts_at < ? "
-        "AND ends_at > ?",
-        listing["id"], *related, end, start,
-    )  # fmt: skip
     return [
         *(_Taken(since, until, units if one == listing["id"] else everything) for one, since, until, units in booked),
-        *(_Taken(since, until, everything) for _one, since, until in closed),
+        *(_Taken(*slot, everything) for slot in _closed((listing["id"], *related), start, end)),
     ]
+
+
+def _closed(listing_ids: Collection[int], start: int, end: int) -> list[Slot]:
+    """When any of these listings is closed between two moments."""
+    query = (
+        f"SELECT starts_at, ends_at FROM slot_block WHERE listing_id IN ({', '.join('?' * len(listing_ids))}) "
+        "AND starts_at < ? AND ends_at > ?"
+    )
+    return [Slot(*row) for row in db.rows(query, *listing_ids, end, start)]
 
 
 def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buffer: int) -> int:
@@ -240,6 +247,72 @@ def _units(listing: Mapping[str, Any], taken: Iterable[_Taken], slot: Slot, buff
         default=0,
     )
     return max(0, int(listing["quantity"]) - fullest)
+
+
+# --- what is kept for those who wait ----------------------------------------------------------------------------------
+class _Queued(NamedTuple):
+    """Somebody for whom some of a time is kept: it was offered to them, or is there and comes to them before others."""
+
+    id: int
+    person_id: int
+    here: bool  # for the listing that is looked at, not for what blocks it
+    offered: bool
+    taken: _Taken
+
+
+def _queued(listing: Mapping[str, Any], start: int, end: int) -> list[_Queued]:
+    """For whom something is kept between two moments, of a listing and of its family, in their order."""
+    related = family(listing["id"])
+    found = db.rows(
+        "SELECT w.id, w.person_id, w.listing_id, w.starts_at, w.ends_at, w.quantity, w.state FROM waiting w "
+        f"WHERE w.listing_id IN ({', '.join('?' * (1 + len(related)))}) AND w.starts_at < ? AND w.ends_at > ? "
+        f"AND {catalog.QUEUED} AND (w.state = 'offered' OR w.suspended_at IS NULL) ORDER BY w.id",
+        listing["id"], *related, end, start,
+    )  # fmt: skip
+    queued = []
+    for waiting_id, person_id, listing_id, starts_at, ends_at, quantity, state in found:
+        here, slot = listing_id == listing["id"], Slot(starts_at, ends_at)
+        if state == "offered" or quantity <= _unbooked(listing if here else _blocking(listing_id), slot):
+            taken = _Taken(*slot, quantity if here else listing["quantity"])
+            queued.append(_Queued(waiting_id, person_id, here, state == "offered", taken))
+    return queued
+
+
+def _blocking(listing_id: int) -> dict[str, Any]:
+    return db.dicts("SELECT id, kind, quantity FROM listing WHERE id = ?", listing_id)[0]
+
+
+def _unbooked(listing: Mapping[str, Any], slot: Slot) -> int:
+    """Thousandths of a unit that nobody has booked during a slot, for those who wait and for others."""
+    buffer = rules(listing).buffer_minutes * MINUTE
+    return _units(listing, _taken(listing, slot.starts_at - buffer, slot.ends_at + buffer), slot, buffer)
+
+
+def _kept(queued: Iterable[_Queued], slot: Slot, person_id: int | None) -> list[_Taken]:
+    """What of a slot is kept for others than a person. Whoever waits for it has those before them to heed, and whoever was
+    offered it nobody but whom something else was offered.
+    """
+    own = [
+        one for one in queued
+        if one.person_id == person_id and one.here and one.taken.starts_at <= slot.starts_at
+        and slot.ends_at <= one.taken.ends_at
+    ]  # fmt: skip
+    offered = any(one.offered for one in own)
+    turn = min((one.id for one in own), default=None)
+    return [
+        one.taken for one in queued
+        if one.person_id != person_id and (one.offered or not (offered or (turn and turn < one.id)))
+    ]  # fmt: skip
+
+
+def left(listing: Mapping[str, Any], slot: Slot, person_id: int | None, but: int | None = None) -> int:
+    """Thousandths of a unit of a listing that a person could book during a slot, as far as others are concerned; `but` for
+    a reservation that moves.
+    """
+    buffer = rules(listing).buffer_minutes * MINUTE
+    around = slot.starts_at - buffer, slot.ends_at + buffer
+    kept = _kept(_queued(listing, *around), slot, person_id)
+    return _units(listing, [*_taken(listing, *around, but), *kept], slot, buffer)
 
 
 # --- opening ----------------------------------------------------------------------------------------------------------
@@ -268,29 +341,49 @@ def _grid(opening: Slot, step: int) -> Iterator[Slot]:
         at += step
 
 
-def free(listing: Mapping[str, Any], start: int, end: int, limit: int = 1000) -> list[Free]:
-    """The first free slots of the grid between two moments (milliseconds), within notice and horizon."""
+def _looked_at(listing: Mapping[str, Any], start: int, end: int, person_id: int | None) -> Iterator[Free]:
+    """The slots of the grid between two moments, within notice and horizon, and what a person could book in each."""
     chosen, now = rules(listing), clock.now_ms()
     start = max(start, now + chosen.notice_minutes * MINUTE)
     end = min(end, start + LONGEST_LOOK, now + chosen.horizon_days * DAY)
     if start >= end:
-        return []
-    taken = _taken(listing, start - DAY, end + DAY)
-    found: list[Free] = []
+        return
+    taken, queued = _taken(listing, start - DAY, end + DAY), _queued(listing, start - DAY, end + DAY)
     for opening in _openings(listing, start, end):
         for slot in _grid(opening, chosen.step_minutes * MINUTE):
-            if slot.starts_at < start or slot.starts_at >= end:
-                continue
-            units = _units(listing, taken, slot, chosen.buffer_minutes * MINUTE)
-            if units >= MILLI:
-                found.append(Free(*slot, units))
-                if len(found) >= limit:
-                    return found
-    return found
+            if start <= slot.starts_at < end:
+                others = [*taken, *_kept(queued, slot, person_id)] if queued else taken
+                yield Free(*slot, _units(listing, others, slot, chosen.buffer_minutes * MINUTE))
 
 
-def availability(code: str, since: datetime | None, until: datetime | None) -> list[Free]:
-    """The free slots of a listing between two moments; a week from now when none are given.
+def free(
+    listing: Mapping[str, Any], start: int, end: int, limit: int = 1000, person_id: int | None = None
+) -> list[Free]:
+    """The first free slots of the grid between two moments (milliseconds), within notice and horizon; for a person: those
+    that are kept for them, too.
+    """
+    found = (one for one in _looked_at(listing, start, end, person_id) if one.units >= MILLI)
+    return list(itertools.islice(found, limit))
+
+
+def full(
+    listing: Mapping[str, Any], start: int, end: int, limit: int = 1000, person_id: int | None = None
+) -> list[Slot]:
+    """The first slots between two moments of which nothing is left and which one can wait for: not those closed for
+    maintenance.
+    """
+    closed = _closed((listing["id"], *family(listing["id"])), start, end)
+    found = (
+        Slot(one.starts_at, one.ends_at)
+        for one in _looked_at(listing, start, end, person_id)
+        if one.units < MILLI
+        and not any(time.starts_at < one.ends_at and one.starts_at < time.ends_at for time in closed)
+    )
+    return list(itertools.islice(found, limit))
+
+
+def availability(code: str, since: datetime | None, until: datetime | None, *, taken: bool = False) -> list[Free]:
+    """The free slots of a listing between two moments, or those that are all `taken`; a week from now when none are given.
 
     Raises: Refusal("bad_code" | "no_such_listing" | "slot_not_allowed").
     """
@@ -298,7 +391,8 @@ def availability(code: str, since: datetime | None, until: datetime | None) -> l
     if listing["kind"] == "material":
         raise Refusal("slot_not_allowed", code=code, title=listing["title"])
     start = clock.now_ms() if since is None else db.to_ms(since)
-    return free(listing, start, start + 7 * DAY if until is None else db.to_ms(until))
+    end = start + 7 * DAY if until is None else db.to_ms(until)
+    return [Free(*slot, 0) for slot in full(listing, start, end)] if taken else free(listing, start, end)
 
 
 # --- booking ----------------------------------------------------------------------------------------------------------
@@ -318,8 +412,24 @@ def check(
     """Whether somebody may book `units` (thousandths) of a listing then; `but` for a reservation that moves. Under the lock.
 
     Staff are bound by hours and by what is taken alone.
+    Raises: what `check_time` raises, and Refusal("slot_taken").
+    """
+    check_time(listing, slot, person_id, staff=staff)
+    there = left(listing, slot, person_id, but)
+    if there < units:
+        following = free(listing, slot.starts_at, slot.starts_at + 14 * DAY, 3)
+        raise Refusal(
+            "slot_taken", code=listing["code"], title=listing["title"], phone=listing["place_phone"],
+            available=catalog.amount(there),
+            next=[{"starts_at": _told(one.starts_at), "ends_at": _told(one.ends_at)} for one in following],
+        )  # fmt: skip
+
+
+def check_time(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff: bool = False) -> None:
+    """Whether somebody may book or wait for a listing then, whoever has it. Staff are bound by hours alone.
+
     Raises: Refusal("slot_in_past" | "too_soon" | "too_far" | "too_long" | "not_on_grid" | "outside_hours" |
-    "training_required" | "quota_exceeded" | "slot_taken").
+    "training_required" | "quota_exceeded").
     """
     chosen, now = rules(listing), clock.now_ms()
     facts = {"code": listing["code"], "title": listing["title"], "phone": listing["place_phone"]}
@@ -336,14 +446,11 @@ def check(
     step = chosen.step_minutes * MINUTE
     if slot != opening if not step else any((moment - opening.starts_at) % step for moment in slot):
         raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)
-    buffer = chosen.buffer_minutes * MINUTE
-    left = _units(listing, _taken(listing, slot.starts_at - buffer, slot.ends_at + buffer, but), slot, buffer)
-    if left < units:
-        following = free(listing, slot.starts_at, slot.starts_at + 14 * DAY, 3)
-        raise Refusal(
-            "slot_taken", available=catalog.amount(left),
-            next=[{"starts_at": _told(one.starts_at), "ends_at": _told(one.ends_at)} for one in following], **facts,
-        )  # fmt: skip
+
+
+def last_call(listing: Mapping[str, Any], slot: Slot) -> int:
+    """The moment (milliseconds) from which nobody can book a slot any more."""
+    return slot.starts_at - rules(listing).notice_minutes * MINUTE
 
 
 def _told(moment: int) -> str:
@@ -412,11 +519,13 @@ def blocks(code: str) -> list[dict[str, Any]]:
 
 
 def unblock(actor: Actor, code: str, reference: str) -> None:
-    """Open a closed time again. Raises: as `block`, and Refusal("no_such_block")."""
-    with db.transaction():
-        listing = _staffed(actor, code)
-        if not db.run("DELETE FROM slot_block WHERE reference = ? AND listing_id = ?", reference, listing["id"]):
-            raise Refusal("no_such_block")
+    """Open a closed time again. Whoever waits for it is the affair of `consequences.open_slot`.
+
+    Raises: as `block`, and Refusal("no_such_block").
+    """
+    listing = _staffed(actor, code)
+    if not db.run("DELETE FROM slot_block WHERE reference = ? AND listing_id = ?", reference, listing["id"]):
+        raise Refusal("no_such_block")
 
 
 def train(actor: Actor, phone: str, code: str, until: datetime | None) -> dict[str, Any]:
@@ -457,7 +566,10 @@ def erase(person_id: int) -> None:
     db.run("DELETE FROM training WHERE person_id = ?", person_id)
 
 
-def next_free(code: str, since: int, limit: int) -> tuple[dict[str, Any], Sequence[Free]]:
-    """A listing and its first free slots from a moment on. Raises: Refusal("bad_code" | "no_such_listing")."""
+def next_free(code: str, since: int, limit: int, person_id: int | None = None) -> tuple[dict[str, Any], Sequence[Free]]:
+    """A listing and its first free slots from a moment on, for a person as `free` has it.
+
+    Raises: Refusal("bad_code" | "no_such_listing").
+    """
     listing = catalog.get(code)
-    return listing, free(listing, since, since + LONGEST_LOOK, limit)
+    return listing, free(listing, since, since + LONGEST_LOOK, limit, person_id)

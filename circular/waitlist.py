@@ -10,6 +10,10 @@ free: a cancellation, a lapsed hold, a partial pick-up, more stock. One of them 
 WAITLIST_OFFER_HOURS waking hours have passed, then the next one's. The first whose quantity is there gets it, so that who
 wants much keeps their rank and holds nobody up. An offer is taken by `take`, or by reserving that listing.
 
+A session that is full, or an hour of a machine, is waited for by its slot: in one queue a listing, of which those whose
+slots overlap stand before one another. There is one offer at a time of a moment, and none ends after the slot can still be
+booked. When nothing came free until then, those who waited for it are told.
+
 `reservations` calls `_follow` in the transaction of each change; `sweep` sees to what no verb tells: time, and files.
 Every verb writes the listing's lock first, so the queue of a listing changes in one hand at a time.
 """
@@ -19,13 +23,13 @@ from __future__ import annotations
 import functools
 import logging
 import secrets
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
-from circular import catalog, clock, consequences, db, notices, people, places, reservations, settings
+from circular import catalog, clock, consequences, db, notices, people, places, reservations, settings, slots
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
@@ -55,15 +59,19 @@ class Waiting(db.Table):
     offer_expires_at = BigIntegerField(null=True)
     suspended_at = BigIntegerField(null=True)  # of who waits, but wants no offer now; their `state` is `waiting`
     ended_at = BigIntegerField(null=True)
+    starts_at = BigIntegerField(null=True)  # of the slot that is waited for; None of a lot
+    ends_at = BigIntegerField(null=True)
 
 
 # As doors say it: who has set their place aside waits all the same.
 STATE = "CASE WHEN w.suspended_at IS NULL OR w.ended_at IS NOT NULL THEN w.state ELSE 'suspended' END"
 COLUMNS = (
     f"w.id, w.reference, w.person_id, w.quantity, {STATE} AS state, w.created_at, w.offer_expires_at, w.ended_at, "
-    "w.listing_id, l.code AS listing, l.title, l.unit, l.place_id, p.code AS place, p.name AS place_name, h.phone, "
+    "w.starts_at, w.ends_at, w.listing_id, l.code AS listing, l.title, l.unit, l.place_id, p.code AS place, "
+    "p.name AS place_name, h.phone, "
     "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
-    "AND w2.state IN ('waiting', 'offered')) AS rank"
+    "AND w2.state IN ('waiting', 'offered') "
+    "AND (w.starts_at IS NULL OR (w2.starts_at < w.ends_at AND w2.ends_at > w.starts_at))) AS rank"
 )
 SOURCE = (
     "FROM waiting w JOIN listing l ON l.id = w.listing_id JOIN place p ON p.id = l.place_id "
@@ -150,43 +158,98 @@ def offers_of(person_id: int) -> list[dict[str, Any]]:
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------
-def join(actor: Actor, person_id: int, code: str, quantity: object, origin: str) -> dict[str, Any]:
-    """Wait for some of a listing; `quantity` in its unit (None: its smallest). Whoever waits already keeps their place, and
-    whoever had it set aside is offered something again.
+def join(
+    actor: Actor,
+    person_id: int,
+    code: str,
+    quantity: object,
+    origin: str,
+    *,
+    slot: slots.Slot | None = None,
+) -> dict[str, Any]:
+    """Wait for some of a listing, or of a `slot` of what is booked for a time; `quantity` in its unit (None: its smallest).
+    Whoever waits already keeps their place, and whoever had it set aside is offered something again.
 
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
-    "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed").
+    "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed" |
+    "slot_not_allowed") and, for a slot, what `slots.check_time` raises.
     """
     with db.transaction():
-        catalog.lock(code)
+        _lock(code, slot)
         earlier = _select("w.origin = ?", origin)
         if earlier:
             return earlier[0]
         listing = catalog.get(code)
-        reservations.check_reservable(listing)
+        reservations.check_reservable(listing, slot)
         reservations.check_gates(listing)
         wanted = reservations.check_quantity(listing, quantity)
-        reservations.check_shares(listing, wanted, person_id)
-        waiting = _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
+        waiting = [
+            one for one in _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
+            if _slot(one) == slot
+        ]  # fmt: skip
         if waiting:
             return _resume(waiting[0])
-        if wanted <= listing["available"]:
+        if slot is None:
+            reservations.check_shares(listing, wanted, person_id)
+            there = listing["available"]
+        else:
+            slots.check_time(listing, slot, person_id, staff=actor.works_at(listing["place_id"]))
+            there = slots.left(listing, slot, person_id)
+        if wanted <= there:
             raise Refusal(
-                "still_available", code=code, title=listing["title"], available=catalog.amount(listing["available"]),
-                unit=listing["unit"],
+                "still_available", code=code, title=listing["title"], available=catalog.amount(there),
+                unit=listing["unit"], **_begins(slot),
             )  # fmt: skip
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
         people.lock(person_id)
         if len(mine(person_id)) >= MOST_WAITS:
             raise Refusal("too_many_waits", limit=MOST_WAITS)
         waiting_id = db.value(
-            "INSERT INTO waiting (reference, person_id, listing_id, quantity, state, origin, role, door, created_at) "
-            "VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO waiting (reference, person_id, listing_id, quantity, state, origin, role, door, created_at, "
+            "starts_at, ends_at) VALUES (?, ?, ?, ?, 'waiting', ?, ?, ?, ?, ?, ?) RETURNING id",
             secrets.token_hex(10), person_id, listing["id"], wanted, origin, actor.role, actor.door, _now(),
+            *(slot or (None, None)),
         )  # fmt: skip
-        return _select("w.id = ?", waiting_id)[0]
+        joined = _select("w.id = ?", waiting_id)[0]
+        if actor.door == "web":  # whose phone it is reads where they stand; by SMS the answer itself says so
+            facts = {name: joined[name] for name in ("title", "rank")}
+            notices.tell(person_id, "waiting", code=code, slot_at=joined["starts_at"], **facts)
+        return joined
+
+
+def join_by_phone(
+    phone: str, code: str, quantity: object, origin: str, *, visitor: str, slot: slots.Slot | None = None
+) -> dict[str, Any]:
+    """Wait for whoever reads the SMS of a phone number; `visitor` is whose tries are counted (an address).
+
+    Raises: Refusal("too_many_requests" | "bad_phone" | "opted_out") and whatever `join` raises.
+    """
+
+    def act(actor: Actor, person_id: int) -> dict[str, Any]:
+        what = f"{person_id}:{code}:{slot.starts_at if slot else quantity}"  # as `draws.ask_by_phone` has it
+        return join(actor, person_id, code, quantity, f"{origin}:wait:{what}", slot=slot)
+
+    return reservations.by_phone(phone, act, visitor=visitor, door="web")
+
+
+def _slot(found: Mapping[str, Any]) -> slots.Slot | None:
+    """What time somebody waits for; None for a lot."""
+    return None if found["starts_at"] is None else slots.Slot(found["starts_at"], found["ends_at"])
+
+
+def _begins(slot: slots.Slot | None) -> dict[str, object]:
+    """The fact of a refusal that says of which time it speaks."""
+    return {} if slot is None else {"starts_at": db.from_ms(slot.starts_at)}
+
+
+def _lock(code: str, slot: slots.Slot | None) -> None:
+    """Lock a listing, for a slot with its family. Raises: Refusal("bad_code" | "no_such_listing")."""
+    if slot is None:
+        catalog.lock(code)
+    else:
+        slots.lock(code)
 
 
 def leave(actor: Actor, reference: str) -> None:
@@ -196,9 +259,9 @@ def leave(actor: Actor, reference: str) -> None:
     """
     with db.transaction():
         found = get(actor, reference)
-        catalog.lock(found["listing"])
+        _lock(found["listing"], _slot(found))
         if _end(found["id"], "left"):
-            _serve(found["listing_id"], found["listing"])
+            _pass_on(found["listing_id"])
 
 
 def suspend(actor: Actor, reference: str) -> dict[str, Any]:
@@ -212,7 +275,7 @@ def suspend(actor: Actor, reference: str) -> dict[str, Any]:
         if found["state"] != "suspended":
             query = "UPDATE waiting SET state = 'waiting', offer_expires_at = NULL, suspended_at = ? WHERE id = ?"
             db.run(query, _now(), found["id"])
-            _serve(found["listing_id"], found["listing"])
+            _pass_on(found["listing_id"])
         return get(actor, reference)
 
 
@@ -225,13 +288,14 @@ def resume(actor: Actor, reference: str) -> dict[str, Any]:
 def _resume(found: dict[str, Any]) -> dict[str, Any]:
     if found["state"] == "suspended":
         db.run("UPDATE waiting SET suspended_at = NULL WHERE id = ?", found["id"])
-        _serve(found["listing_id"], found["listing"])
+        _pass_on(found["listing_id"])
     return _select("w.id = ?", found["id"])[0]
 
 
 def _take(actor: Actor, reference: str) -> dict[str, Any]:
     """Lock the listing of a place in a queue that is not over. Raises: Refusal("no_such_wait")."""
-    catalog.lock(get(actor, reference)["listing"])
+    found = get(actor, reference)
+    _lock(found["listing"], _slot(found))
     found = get(actor, reference)
     if found["state"] not in (*LIVE_STATES, "suspended"):
         raise Refusal("no_such_wait")
@@ -257,7 +321,7 @@ def take(
             _refuse_late(person_id)
             return None
         wanted = catalog.amount(offer["quantity"]) if quantity is None else quantity
-        return reservations.reserve(actor, person_id, offer["listing"], wanted, origin)
+        return reservations.reserve(actor, person_id, offer["listing"], wanted, origin, slot=_slot(offer))
 
 
 def pass_offer(person_id: int, known: Container[str] | None = None) -> dict[str, Any] | None:
@@ -269,7 +333,7 @@ def pass_offer(person_id: int, known: Container[str] | None = None) -> dict[str,
         offer = _lock_offer(person_id, known)
         if offer is not None:
             _end(offer["id"], "passed")
-            _serve(offer["listing_id"], offer["listing"])
+            _pass_on(offer["listing_id"])
         return offer
 
 
@@ -278,7 +342,7 @@ def _lock_offer(person_id: int, known: Container[str] | None) -> dict[str, Any] 
     offer = next((one for one in offers_of(person_id) if known is None or one["reference"] in known), None)
     if offer is None:
         return None
-    catalog.lock(offer["listing"])
+    _lock(offer["listing"], _slot(offer))
     return next(iter(_select("w.id = ? AND w.state = 'offered'", offer["id"])), None)
 
 
@@ -290,7 +354,7 @@ def _refuse_late(person_id: int) -> None:
     for offer in last:
         lapsed = offer["state"] in ("offered", "lapsed")  # `offered`: nobody has noted it yet
         if lapsed and _now() - LATE < offer["offer_expires_at"] <= _now():
-            raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"])
+            raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"], **_begins(_slot(offer)))
 
 
 def sweep(limit: int = 200) -> int:
@@ -300,42 +364,84 @@ def sweep(limit: int = 200) -> int:
         "SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id "
         "WHERE w.state = 'offered' AND w.offer_expires_at <= ? "
         "UNION SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.state = 'waiting' "
-        f"AND {catalog.QUEUED} AND l.status = 'published' "
+        f"AND {catalog.QUEUED} AND w.starts_at IS NULL AND l.status = 'published' "
         f"AND (l.available_until < ? OR (w.suspended_at IS NULL AND w.quantity <= {catalog.FREE})) "
         "AND NOT EXISTS (SELECT 1 FROM waiting o WHERE o.listing_id = l.id AND o.state = 'offered') LIMIT ?",
         now, now, now, limit,
     )  # fmt: skip
-    for (code,) in restless:
+    codes = [*dict.fromkeys((*(code for (code,) in restless), *_restless_slots(limit)))]
+    for code in codes:
         try:
             db.retrying(functools.partial(_settle, code))
         except Exception as error:  # one listing keeps none of the others waiting
             if db.passing(error):
                 raise
             log.exception("the waitlist of %s could not be seen to", code)
-    return len(restless)
+    return len(codes)
+
+
+def _restless_slots(limit: int) -> list[str]:
+    """The listings of which a slot that somebody waits for is over, or came free by no verb (a file has changed the hours):
+    the next slots are looked at.
+    """
+    found = _select(
+        f"w.starts_at IS NOT NULL AND {catalog.QUEUED} AND l.status = 'published' ORDER BY w.starts_at, w.id LIMIT ?",
+        limit,
+    )
+    return [one["listing"] for one in found if _is_restless(catalog.get(one["listing"], TOWN), one)]
+
+
+def _is_restless(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    if slots.last_call(listing, slots.Slot(one["starts_at"], one["ends_at"])) <= _now() or _is_over(listing):
+        return True
+    if one["state"] == "offered":
+        return not _is_there(listing, one)
+    return one["state"] == "waiting" and _may_have(listing, one, _offered(listing["id"]))
 
 
 def _settle(code: str) -> None:
     with db.transaction():
-        catalog.lock(code)
+        slots.lock(code)
         lapsed = _select("l.code = ? AND w.state = 'offered' AND w.offer_expires_at <= ?", code, _now())
         for offer in lapsed:
             _end(offer["id"], "lapsed")
-            notices.tell(offer["person_id"], "offer_lapsed", title=offer["title"], code=code)
-        _serve(db.value("SELECT id FROM listing WHERE code = ?", code), code)
+            notices.tell(
+                offer["person_id"], "offer_lapsed", title=offer["title"], code=code, slot_at=offer["starts_at"]
+            )
+        _pass_on(db.value("SELECT id FROM listing WHERE code = ?", code))
 
 
 def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
     """What a change of a listing means for those who wait for it. Called with its lock (`reservations.on_change`)."""
-    if db.value(f"SELECT 1 FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1", listing_id) is None:
+    lot = made is not None and made["starts_at"] is None
+    queued = f"SELECT w.listing_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1"
+    if not db.rows(queued if lot else _QUEUES, *([listing_id] if lot else [listing_id] * 3)):
         return
     if made is not None:  # an offer is answered by any reservation; who waits for less than they got waits no more
+        slot = _slot(made)
+        overlaps = "starts_at IS NULL" if slot is None else "starts_at < ? AND ends_at > ?"
         db.run(
             "UPDATE waiting SET state = 'taken', ended_at = ? WHERE listing_id = ? AND person_id = ? "
-            "AND (state = 'offered' OR (state = 'waiting' AND quantity <= ?))",
-            _now(), listing_id, made["person_id"], made["quantity"],
+            f"AND {overlaps} AND (state = 'offered' OR (state = 'waiting' AND quantity <= ?))",
+            _now(), listing_id, made["person_id"], *((slot.ends_at, slot.starts_at) if slot else ()), made["quantity"],
         )  # fmt: skip
-    _serve(listing_id, db.value("SELECT code FROM listing WHERE id = ?", listing_id))
+    _pass_on(listing_id)
+
+
+# The listings with a queue, of one and of what blocks it or is blocked by it.
+_QUEUES = (
+    f"SELECT DISTINCT w.listing_id FROM waiting w WHERE {catalog.QUEUED} AND w.listing_id IN (SELECT ? "
+    "UNION SELECT parent_id FROM slot_rule WHERE listing_id = ? AND parent_id IS NOT NULL "
+    "UNION SELECT listing_id FROM slot_rule WHERE parent_id = ?)"
+)
+
+
+def _pass_on(listing_id: int) -> None:
+    """Something of a listing may have come free: serve its queue, and of what it blocks, theirs. Called with its lock."""
+    for (queued_id,) in sorted(db.rows(_QUEUES, listing_id, listing_id, listing_id)):
+        if queued_id != listing_id:
+            catalog.lock_all([queued_id])
+        _serve(queued_id)
 
 
 def _tell_moved(listing: Mapping[str, Any]) -> None:
@@ -346,56 +452,107 @@ def _tell_moved(listing: Mapping[str, Any]) -> None:
         notices.tell(person_id, "wait_moved", title=listing["title"], available_from=day)
 
 
-def _serve(listing_id: int, code: str) -> None:
-    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open.
-
-    Called with the listing's lock.
+def _serve(listing_id: int) -> None:
+    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open. Called with the listing's
+    lock.
     """
-    listing = catalog.get(code, TOWN)
+    listing = catalog.get(db.value("SELECT code FROM listing WHERE id = ?", listing_id), TOWN)
     if _is_over(listing):
         _close(listing)
+    elif listing["status"] == "published":  # a draft may be published again
+        if listing["kind"] == "material":
+            _serve_lot(listing)
+        else:
+            _serve_slots(listing)
+
+
+def _serve_lot(listing: Mapping[str, Any]) -> None:
+    if _offered(listing["id"]):
         return
-    if listing["status"] != "published":  # a draft: it may be published again
-        return
-    if db.value("SELECT 1 FROM waiting WHERE listing_id = ? AND state = 'offered'", listing_id):
-        return
-    queue = db.rows(
-        "SELECT w.id, w.reference, w.person_id, w.quantity, h.opted_out_at FROM waiting w "
+    free = catalog.free(listing["id"])
+    for one in _in_order(listing["id"]):
+        if one["quantity"] <= free and _offer(listing, one):
+            return
+
+
+def _serve_slots(listing: Mapping[str, Any]) -> None:
+    """Of each slot that is waited for; what was offered and is not there any more is taken back."""
+    for one in _select(f"w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id", listing["id"]):
+        if slots.last_call(listing, slots.Slot(one["starts_at"], one["ends_at"])) <= _now():
+            _end(one["id"], "closed")
+            notices.tell(
+                one["person_id"], "wait_in_vain", title=listing["title"], code=listing["code"], slot_at=one["starts_at"]
+            )
+        elif one["state"] == "offered" and not _is_there(listing, one):
+            _take_back(one)
+    for one in _in_order(listing["id"]):
+        if _may_have(listing, one, _offered(listing["id"])):
+            _offer(listing, one)
+
+
+def _may_have(listing: Mapping[str, Any], one: Mapping[str, Any], offered: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether it is somebody's turn: what they wait for is free, and nobody else decides on some of that time."""
+    open_ = any(other["starts_at"] < one["ends_at"] and one["starts_at"] < other["ends_at"] for other in offered)
+    return not open_ and _is_there(listing, one)
+
+
+def _is_there(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Whether somebody can book the slot that they wait for, or were offered."""
+    slot = slots.Slot(one["starts_at"], one["ends_at"])
+    return slots.is_open(listing, slot) and one["quantity"] <= slots.left(listing, slot, one["person_id"])
+
+
+def _offered(listing_id: int) -> list[dict[str, Any]]:
+    return db.dicts("SELECT id, starts_at, ends_at FROM waiting WHERE listing_id = ? AND state = 'offered'", listing_id)
+
+
+def _in_order(listing_id: int) -> list[dict[str, Any]]:
+    """Who waits for an offer of a listing, the first first."""
+    return db.dicts(
+        "SELECT w.id, w.reference, w.person_id, w.quantity, w.starts_at, w.ends_at, h.opted_out_at FROM waiting w "
         "JOIN person h ON h.id = w.person_id WHERE w.listing_id = ? AND w.state = 'waiting' AND w.suspended_at IS NULL "
-        "AND w.quantity <= ? "
-        "ORDER BY w.id",
-        listing_id,
-        catalog.free(listing_id),
-    )
-    for waiting_id, reference, person_id, quantity, opted_out_at in queue:
-        if opted_out_at is not None:  # STOP: no offer can reach them
-            _end(waiting_id, "left")
-            continue
-        reservations.settle(listing_id)
-        chosen, now = settings.get(), clock.now()
-        expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
-        db.run(
-            "UPDATE waiting SET state = 'offered', offered_at = ?, offer_expires_at = ? WHERE id = ?",
-            db.to_ms(now), expires_at, waiting_id,
-        )  # fmt: skip
-        notices.tell(
-            person_id, "offer", title=listing["title"], quantity=quantity, unit=listing["unit"], code=code,
-            expires_at=expires_at, wait=reference,
-        )  # fmt: skip
-        return
+        "ORDER BY w.id", listing_id,
+    )  # fmt: skip
+
+
+def _offer(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Offer somebody what they wait for; False when it cannot reach them: they wait no more."""
+    if one["opted_out_at"] is not None:  # STOP
+        _end(one["id"], "left")
+        return False
+    reservations.settle(listing["id"])
+    chosen, now, slot = settings.get(), clock.now(), _slot(one)
+    expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
+    if slot is not None:
+        expires_at = min(expires_at, slots.last_call(listing, slot))
+    db.run(
+        "UPDATE waiting SET state = 'offered', offered_at = ?, offer_expires_at = ? WHERE id = ?",
+        db.to_ms(now), expires_at, one["id"],
+    )  # fmt: skip
+    notices.tell(
+        one["person_id"], "offer", title=listing["title"], quantity=one["quantity"], unit=listing["unit"],
+        code=listing["code"], expires_at=expires_at, wait=one["reference"], slot_at=one["starts_at"],
+    )  # fmt: skip
+    return True
 
 
 def _retract(listing_id: int) -> None:
     """What was offered is not there: its person keeps their rank, and is told. Called with the listing's lock."""
     for offer in _select("w.listing_id = ? AND w.state = 'offered'", listing_id):
-        db.run("UPDATE waiting SET state = 'waiting', offer_expires_at = NULL WHERE id = ?", offer["id"])
-        notices.tell(offer["person_id"], "offer_gone", title=offer["title"], place=offer["place_name"])
+        _take_back(offer)
+
+
+def _take_back(offer: Mapping[str, Any]) -> None:
+    db.run("UPDATE waiting SET state = 'waiting', offer_expires_at = NULL WHERE id = ?", offer["id"])
+    notices.tell(
+        offer["person_id"], "offer_gone", title=offer["title"], place=offer["place_name"], slot_at=offer["starts_at"]
+    )
 
 
 def _is_over(listing: Mapping[str, Any]) -> bool:
     """True when nobody can reserve this listing any more."""
     try:
-        reservations.check_reservable(listing)
+        reservations.check_there(listing)
     except Refusal:
         return True
     return bool(listing["status"] == "withdrawn")
@@ -403,10 +560,10 @@ def _is_over(listing: Mapping[str, Any]) -> bool:
 
 def _close(listing: Mapping[str, Any]) -> None:
     """The listing is over: nobody waits for it any more, and those who did are told."""
-    queue = f"SELECT w.id, w.person_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
-    for waiting_id, person_id in db.rows(queue, listing["id"]):
+    queue = f"SELECT w.id, w.person_id, w.starts_at FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id"
+    for waiting_id, person_id, starts_at in db.rows(queue, listing["id"]):
         _end(waiting_id, "closed")
-        notices.tell(person_id, "wait_closed", title=listing["title"])
+        notices.tell(person_id, "wait_closed", title=listing["title"], slot_at=starts_at)
 
 
 def _end(waiting_id: int, state: str) -> bool:
@@ -422,7 +579,9 @@ def _end(waiting_id: int, state: str) -> bool:
 # --- personal data ----------------------------------------------------------------------------------------------------
 def export(person_id: int) -> list[dict[str, Any]]:
     """What a person waited for; times are milliseconds since 1970."""
-    names = ("listing", "title", "unit", "state", "place", "created_at", "offer_expires_at", "ended_at")
+    names = (
+        "listing", "title", "unit", "state", "place", "created_at", "offer_expires_at", "ended_at", "starts_at", "ends_at",
+    )  # fmt: skip
     found = _select("w.person_id = ? ORDER BY w.id", person_id)
     return [{**{name: one[name] for name in names}, "quantity": catalog.amount(one["quantity"])} for one in found]
 

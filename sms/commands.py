@@ -427,7 +427,7 @@ _LISTS = lexicon.words("liste list lista")
 
 
 def _waitlist(line: Line) -> Command | None:
-    """`W 41271`, `W1`, `liste d'attente pour 41271`; with STOP it is given up, with PAUSE set aside."""
+    """`W 41271`, `W1`, `liste d'attente pour 41271`, `W 50305 VEN 18H`; with STOP it is given up, with PAUSE set aside."""
     said = {token for token in line.tokens if not token[0].isdigit()}
     for end, word in (("leave", _STOP), ("pause", lexicon.PAUSE)):
         ends = said & word and said & _WAIT and not said - word - _AROUND_WAIT and not line.asks
@@ -435,15 +435,17 @@ def _waitlist(line: Line) -> Command | None:
             choices = [number.choice for number in line.numbers if number.choice is not None]
             which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
             return Command("waitlist", {**which, end: True})
-    if line.asks or line.negated or not said & _WAIT or said - _AROUND_WAIT or len(line.codes) > 1 or line.pins:
+    around = _AROUND_WAIT | (lexicon.TIMES if line.times > 0 and (line.codes or line.numbers) else frozenset())
+    if line.asks or line.negated or not said & _WAIT or said - around or len(line.codes) > 1 or line.pins:
         return None
+    when = {"words": " ".join(line.tokens[line.times :])} if line.times >= 0 else {}
     if line.codes:
         quantity = {"quantity": line.numbers[0].quantity} if len(line.numbers) == 1 else {}
-        return Command("waitlist", {"code": line.codes[0], **quantity})
+        return Command("waitlist", {"code": line.codes[0], **quantity, **when})
     if line.numbers:
         choice = line.numbers[0].choice
         quantity = {"quantity": line.numbers[1].quantity} if len(line.numbers) == 2 else {}
-        return Command("waitlist", {"choice": choice, **quantity}) if choice is not None else None
+        return Command("waitlist", {"choice": choice, **quantity, **when}) if choice is not None else None
     return Command("waitlist") if said & _LISTS else None
 
 

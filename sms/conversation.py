@@ -77,7 +77,14 @@ class Text(NamedTuple):
     key: str
 
 
-Value: TypeAlias = str | int | float | Quantity | Price | Day | Time | Hours | Phone | Text
+class Session(NamedTuple):
+    """What is booked for a time, and when: the day and the hour come first, so that they are never cut off."""
+
+    title: str
+    starts_at: int  # milliseconds since 1970
+
+
+Value: TypeAlias = str | int | float | Quantity | Price | Day | Time | Hours | Phone | Text | Session
 Facts: TypeAlias = Mapping[str, Value]
 
 
@@ -174,10 +181,16 @@ def _chosen(state: State, choice: int) -> list[Any] | None:
 
 def _argument(state: State, args: dict[str, Any], name: str) -> str | None:
     """An argument given, or that of the line chosen (`R1`, `A1`, `W1`); None when there is neither."""
+    found = _given(state, args, name)
+    return None if found is None else str(found)
+
+
+def _given(state: State, args: dict[str, Any], name: str) -> Any:
+    """The same as it is."""
     if name in args:
-        return str(args[name])
+        return args[name]
     chosen = _chosen(state, args["choice"]) if "choice" in args else None
-    return str(chosen[1][name]) if chosen and name in chosen[1] else None
+    return chosen[1].get(name) if chosen else None
 
 
 def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
@@ -199,6 +212,8 @@ def _refused(refusal: Refusal, args: dict[str, Any]) -> Screen:
         facts.update(day=Day(ms), time=Time(ms))
     if "state" in facts:
         facts["state"] = Text(f"state_{facts['state']}")
+    if facts.get("starts_at"):
+        facts["title"] = Session(facts["title"], round(facts["starts_at"].timestamp() * 1000))
     return Screen(f"refusal_{refusal.code}", facts)
 
 
@@ -309,9 +324,8 @@ def _details(state: State, args: dict[str, Any]) -> Step:
     later = thing["available_from"] is not None and thing["available_from"] > thing["now"]
     facts["day"] = Day(thing["available_from"] or 0)
     if thing["kind"] != "material":
-        return Said(
-            Screen("details_slot", facts, options=(Option("do_reserve", Command("slots", {"code": code})),)), after
-        )
+        options = (Option("do_reserve", Command("slots", {"code": code})),)
+        return Said(Screen("details_slot", facts, options=options), after)
     if not thing["available"]:
         return Said(
             Screen("details_none_left", facts, options=(Option("do_wait", Command("waitlist", {"code": code})),)), after
@@ -341,11 +355,15 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         code = state.get("code")  # R1: there is one thing to see
     if code is None:
         return _simply("reserve_what")
+    slot = _given(state, args, "slot")
     try:
-        made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": args.get("slot")})
+        made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": slot})
     except Refusal as refusal:
         if refusal.code in ("not_reservable", "slot_taken"):
-            return (yield from _slots(state, {"code": code, "words": args.get("words", "")}))
+            wanted = {"wanted": slot} if slot else {}
+            return (yield from _slots(state, {"code": code, "words": args.get("words", ""), **wanted}))
+        if refusal.code == "slot_not_allowed":  # of a list from before it became a lot
+            return (yield from _details(state, {"code": code}))
         if refusal.code != "sold_out":
             raise
         return _too_few(state, code, refusal)
@@ -357,24 +375,64 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
 
 
 def _slots(state: State, args: dict[str, Any]) -> Step:
-    """The free slots of what is booked for a time. A day and an hour that are free are taken at once: `R 50213 VEN 14H`."""
+    """The free slots of what is booked for a time. A day and an hour that are free are taken at once: `R 50213 VEN 14H`.
+    Of one that is taken, a place in the queue is offered, beside what is free.
+    """
     code = str(args["code"])
-    found = yield Call("slots", {"code": code, "words": args.get("words", ""), "since": args.get("since")})
+    asked = {name: args.get(name) for name in ("since", "wanted")}
+    found = yield Call("slots", {"code": code, "words": args.get("words", ""), **asked})
     if found["exact"]:
         return (yield from _reserve(state, {"code": code, "slot": found["items"][0]}))
+    taken, title = found["taken"], found["title"]
+    question = _question(["waitlist", {"code": code, "slot": taken}]) if taken else {}
+    if not found["items"] and taken:
+        screen = Screen("none_left", {"title": Session(title, taken[0]), "code": code})
+        return Said(screen, {**kept(state), **question})
     if not found["items"]:
-        return _simply("slots_none", title=found["title"], phone=Phone(found["phone"]))
-    rows = tuple(
-        Row(
-            {"n": n, "text": "", "day": Day(start), "time": Time(start), "until": Time(end)},
-            Command("reserve", {"code": code, "slot": [start, end]}),
-        )
-        for n, (start, end) in enumerate(found["items"][:LINES], 1)
-    )
-    after = opened(state, context="after_list")
+        full = yield Call("full_slots", {"code": code, "words": "", "since": args.get("since")})
+        if full["items"]:
+            return _full(full, code)
+        return _simply("slots_none", title=title, phone=Phone(found["phone"]))
+    after = opened(state, **{**question, "context": "after_list"})
     if len(found["items"]) > LINES:
         after["more"] = ["slots", {"code": code, "since": found["items"][LINES][0]}]
-    return Said(Screen("slots", {"title": found["title"]}, "slot_line", rows), after)
+    options: tuple[Option, ...] = ()
+    if taken or found["full"]:
+        wait = Command(*question["yes"]) if taken else Command("full_slots", {"code": code})
+        options = (Option("do_wait", wait),)
+    key, facts = ("slots_taken", {"title": Session(title, taken[0])}) if taken else ("slots", {"title": title})
+    rows = _slot_rows(found["items"], Command("reserve", {"code": code}))
+    return Said(Screen(key, facts, "slot_line", rows, options), after)
+
+
+def _slot_rows(found: list[list[int]], command: Command) -> tuple[Row, ...]:
+    return tuple(
+        Row(
+            {"n": n, "text": "", "day": Day(start), "time": Time(start), "until": Time(end)},
+            command._replace(args={**command.args, "slot": [start, end]}),
+        )
+        for n, (start, end) in enumerate(found[:LINES], 1)
+    )
+
+
+def _full_slots(state: State, args: dict[str, Any]) -> Step:
+    """The slots that are all taken, and for which one can wait: `W 50305`. `W 50305 VEN 18H` waits at once."""
+    code = str(args["code"])
+    known = {name: args.get(name) for name in ("since", "quantity")}
+    found = yield Call("full_slots", {"code": code, "words": args.get("words", ""), "since": known["since"]})
+    if found["named"]:
+        return (yield from _waitlist(state, {"code": code, "slot": found["named"], "quantity": known["quantity"]}))
+    if not found["items"]:
+        return (yield from _slots(state, {"code": code}))
+    return _full(found, code)
+
+
+def _full(found: Mapping[str, Any], code: str) -> Said:
+    after: State = {"context": "after_list"}
+    if len(found["items"]) > LINES:
+        after["more"] = ["full_slots", {"code": code, "since": found["items"][LINES][0]}]
+    rows = _slot_rows(found["items"], Command("waitlist", {"code": code}))
+    return Said(Screen("slots_full", {"title": found["title"]}, "slot_line", rows), after)
 
 
 def reserved_key(made: Mapping[str, Any]) -> str:
@@ -440,7 +498,9 @@ def wait_facts(found: Mapping[str, Any]) -> dict[str, Value]:
     """What the texts say of a place in a queue (a noun's facts)."""
     until = found["offer_expires_at"] or 0  # while it is this person's turn
     quantity = Quantity(found["quantity"], found["unit"])
-    facts: dict[str, Value] = {"title": found["title"], "code": found["listing"], "rank": found["rank"]}
+    begins = found["starts_at"]
+    title = found["title"] if begins is None else Session(found["title"], begins)
+    facts: dict[str, Value] = {"title": title, "code": found["listing"], "rank": found["rank"]}
     return {**facts, "quantity": quantity, "day": Day(until), "time": Time(until)}
 
 
@@ -490,15 +550,14 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
     held = yield Call("mine", {"limit": MOST_MINE})
     rows = [_held_row(one) for one in held]
     rows += [_entry_row(one) for one in (yield Call("entries", {}))]
-    waits = yield Call("waits", {"limit": 10})
-    rows += [_wait_row(one) for one in waits]
+    rows += [_wait_row(one) for one in (yield Call("waits", {"limit": 10}))]
     if not rows:
         return _simply("mine_none")
     first = args.get("after", 0)
     shown = tuple(row._replace(facts={**row.facts, "n": n}) for n, row in enumerate(rows[first : first + LINES], 1))
     after = opened(state, context="has_reservation")
-    turns = {row.command.args["code"] for row in shown if row.key == "mine_offered_line"}
-    after["offers"] = [one["reference"] for one in waits if one["listing"] in turns]  # OUI takes it, NON passes it
+    # OUI takes it, NON passes it
+    after["offers"] = [row.command.args["reference"] for row in shown if row.key == "mine_offered_line"]
     if len(rows) > first + LINES:
         after["more"] = ["mine", {"after": first + LINES}]
     key = "mine_more" if "more" in after else "mine" if held else "mine_asked"
@@ -519,7 +578,12 @@ WAIT_LINES = {"suspended": "mine_paused_line", "offered": "mine_offered_line"}
 
 def _wait_row(one: Mapping[str, Any]) -> Row:
     key = WAIT_LINES.get(one["state"], "mine_wait_line")
-    return Row(wait_facts(one), Command("wait", {"code": one["listing"]}), key)
+    return Row(wait_facts(one), _to_wait(one), key)
+
+
+def _to_wait(one: Mapping[str, Any]) -> Command:
+    """What shows a place in a queue."""
+    return Command("wait", {"code": one["listing"], "reference": one["reference"]})
 
 
 def _entry(state: State, args: dict[str, Any]) -> Step:
@@ -534,7 +598,7 @@ def _entry(state: State, args: dict[str, Any]) -> Step:
 def _wait(state: State, args: dict[str, Any]) -> Step:
     """Where somebody waits for a listing, and what they may do about it."""
     for one in (yield Call("waits", {"limit": 10})):
-        if one["listing"] == args["code"]:
+        if one["reference"] == args["reference"]:
             if one["state"] == "offered":  # OUI and NON answer it, as they do the text that has told it
                 return Said(Screen("offer", wait_facts(one), options=OFFER_ANSWERS), kept(state))
             return Said(_wait_screen(one, one["state"] == "suspended"), kept(state))
@@ -542,11 +606,12 @@ def _wait(state: State, args: dict[str, Any]) -> Step:
 
 
 def _wait_screen(one: Mapping[str, Any], paused: bool) -> Screen:
-    code = one["listing"]
-    other = Option("do_resume", Command("waitlist", {"code": code}))
-    if not paused:
-        other = Option("do_pause", Command("waitlist", {"code": code, "pause": True}))
-    leave = Option("do_leave", Command("waitlist", {"code": code, "leave": True}))
+    known = {"code": one["listing"], "reference": one["reference"]}
+    other = Option("do_pause", Command("waitlist", {**known, "pause": True}))
+    if paused:
+        slot = None if one["starts_at"] is None else [one["starts_at"], one["ends_at"]]
+        other = Option("do_resume", Command("waitlist", {"code": one["listing"], "slot": slot}))
+    leave = Option("do_leave", Command("waitlist", {**known, "leave": True}))
     return Screen("wait_paused" if paused else "wait_one", wait_facts(one), options=(other, leave))
 
 
@@ -558,7 +623,7 @@ def _mine_said(state: State, key: str, found: list[dict[str, Any]]) -> Said:
 def _cancel(state: State, args: dict[str, Any]) -> Step:
     line = _chosen(state, args["choice"]) if "choice" in args else None
     if line and line[0] == "wait":  # A2, where the second line is a queue
-        return (yield from _waits(state, line[1]["code"], {"leave": True}))
+        return (yield from _waits(state, line[1]["code"], {**line[1], "leave": True}))
     if line and line[0] == "entry":
         args = line[1]
     pin = _argument(state, args, "pickup_code")
@@ -607,30 +672,37 @@ def _waitlist(state: State, args: dict[str, Any]) -> Step:
     known = args.get("leave") or args.get("pause")
     code = _argument(state, args, "code") or (None if known else state.get("code"))
     if code is None or known:
-        return (yield from _waits(state, code, args))
-    waiting = yield Call("wait", {"code": code, "quantity": args.get("quantity")})
-    return _simply("waiting", title=waiting["title"], rank=waiting["rank"], code=code)
+        return (yield from _waits(state, code, {**args, "reference": _given(state, args, "reference")}))
+    quantity, slot = args.get("quantity"), _given(state, args, "slot")
+    try:
+        waiting = yield Call("wait", {"code": code, "quantity": quantity, "slot": slot})
+    except Refusal as refusal:
+        if refusal.code == "slot_not_allowed":
+            return (yield from _details(state, {"code": code}))
+        if refusal.code != "not_reservable":
+            raise
+        return (yield from _full_slots(state, {"code": code, "words": args.get("words", ""), "quantity": quantity}))
+    return Said(Screen("waiting", wait_facts(waiting)))
 
 
 def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
-    """Where somebody waits; the place in the queue of `code` is given up or, with `pause`, set aside."""
+    """Where somebody waits; the place in the queue of `code` is given up or, with `pause`, set aside. Where they wait for
+    several times of one thing, they are shown: each is a line.
+    """
     found = yield Call("waits", {"limit": 10})
-    for one in found:
-        if one["listing"] == code:
-            if args.get("pause"):
-                yield Call("suspend_wait", {"reference": one["reference"]})
-                return Said(_wait_screen(one, True))
-            yield Call("leave_wait", {"reference": one["reference"]})
-            return _simply("wait_left", title=one["title"], code=one["listing"])
+    meant = [one for one in found if args.get("reference") in (None, one["reference"]) and one["listing"] == code]
+    if len(meant) == 1:
+        one = meant[0]
+        if args.get("pause"):
+            yield Call("suspend_wait", {"reference": one["reference"]})
+            return Said(_wait_screen(one, True))
+        yield Call("leave_wait", {"reference": one["reference"]})
+        return Said(Screen("wait_left", wait_facts(one)))
     if not found:
         return _simply("wait_what")
     rows = tuple(
-        Row(
-            {"n": n, **wait_facts(one)},
-            Command("wait", {"code": one["listing"]}),
-            WAIT_LINES.get(one["state"], ""),
-        )
-        for n, one in enumerate(found[:LINES], 1)
+        Row({"n": n, **wait_facts(one)}, _to_wait(one), WAIT_LINES.get(one["state"], ""))
+        for n, one in enumerate((meant or found)[:LINES], 1)
     )
     return Said(Screen("waits", {}, "wait_line", rows), opened(state))
 
@@ -812,7 +884,7 @@ def _yes(state: State, args: dict[str, Any]) -> Step:
 
 def _no(state: State, _args: dict[str, Any]) -> Step:
     passed = yield Call("pass_offer", {"seen": state.get("offers", [])})
-    return _simply("offer_passed", title=passed["title"]) if passed else _simply("left")
+    return Said(Screen("offer_passed", wait_facts(passed))) if passed else _simply("left")
 
 
 def _leave_it(state: State, _args: dict[str, Any]) -> Step:
@@ -845,6 +917,7 @@ HANDLERS: dict[str, Handler] = {
     "no_choice": _no_choice,
     "reserve": _reserve,
     "slots": _slots,
+    "full_slots": _full_slots,
     "ask_quantity": _ask_quantity,
     "confirm": _confirm,
     "confirm_kit": _confirm_kit,

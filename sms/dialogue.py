@@ -168,16 +168,41 @@ def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
-def _slots(_turn: Turn, code: str, words: str, since: int | None) -> dict[str, Any]:
-    """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour."""
-    when = moments.read(words, clock.local(clock.now(), settings.get().timezone))
+def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[int] | None) -> dict[str, Any]:
+    """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour. `taken`: the
+    slot that they name, or that was `wanted`, where it is not free; `full`: whether any before the last shown is taken.
+    """
+    when = _when(words)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
-    listing, found = slots.next_free(code, start, LINES + 1)
+    listing, found = slots.next_free(code, start, LINES + 1, turn.person_id)
     items = [[one.starts_at, one.ends_at] for one in found]
-    exact = when is not None and when.exact and items[:1] and items[0][0] == start  # else: what is free from then on
+    named = when is not None and when.exact and not since
+    exact = named and items[:1] and items[0][0] == start  # else: what is free from then on
+    begins = wanted[0] if wanted else start if named and not exact else None
+    taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id)
+    full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id))
     return {
-        "items": items, "exact": bool(exact), "title": listing["title"], "phone": listing["place_phone"],
+        "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full,
+        "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
+
+
+def _when(words: str) -> moments.When | None:
+    return moments.read(words, clock.local(clock.now(), settings.get().timezone))
+
+
+def _full_slots(turn: Turn, code: str, words: str, since: int | None) -> dict[str, Any]:
+    """The slots of a listing of which nothing is left, from a moment that words may name; `named`: the one that they name,
+    whether anything is left of it or not.
+    """
+    when, listing = _when(words), catalog.get(code)
+    start = since or (db.to_ms(when.at) if when else clock.now_ms())
+    found = slots.full(listing, start, start + slots.LONGEST_LOOK, LINES + 1, turn.person_id)
+    named = None
+    if when is not None and when.exact:
+        free = slots.free(listing, start, start + 1, 1, turn.person_id)
+        named = next(([one[0], one[1]] for one in (*found, *free) if one[0] == start), None)
+    return {"items": [[*one] for one in found], "named": named, "title": listing["title"]}
 
 
 def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = None) -> dict[str, Any]:
@@ -246,8 +271,9 @@ def _extend(turn: Turn, pickup_code: str) -> dict[str, Any]:
 
 
 # --- waiting, alerts --------------------------------------------------------------------------------------------------
-def _wait(turn: Turn, code: str, quantity: object) -> dict[str, Any]:
-    return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin)
+def _wait(turn: Turn, code: str, quantity: object, slot: list[int] | None) -> dict[str, Any]:
+    chosen = slots.Slot(*slot) if slot else None
+    return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
 
 
 def _waits(turn: Turn, limit: int) -> list[dict[str, Any]]:
@@ -336,6 +362,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "machines": _machines,
     "reserve": _reserve,
     "slots": _slots,
+    "full_slots": _full_slots,
     "check_quantity": _check_quantity,
     "mine": _mine,
     "reservation": _reservation,

@@ -15,7 +15,21 @@ from circular import db, i18n, people, settings
 from circular.checks import MILLI
 from sms import replies
 from sms.commands import Command
-from sms.conversation import Day, Facts, Hours, Option, Phone, Price, Quantity, Screen, State, Text, Time, Value
+from sms.conversation import (
+    Day,
+    Facts,
+    Hours,
+    Option,
+    Phone,
+    Price,
+    Quantity,
+    Screen,
+    Session,
+    State,
+    Text,
+    Time,
+    Value,
+)  # fmt: skip
 
 USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and `CON ` is counted with them by some
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
@@ -151,6 +165,8 @@ def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
     if "expires_at" in values:
         begins = facts.get("starts_at") or facts["expires_at"]
         values.update(day=Day(begins), time=Time(begins), until=Time(facts["expires_at"]))
+    if values.get("slot_at"):
+        values["title"] = Session(facts["title"], facts["slot_at"])
     if values.get("available_from"):
         values["from_day"] = Day(facts["available_from"])
     for noun, text in (("pickup_code", "pin"), ("place_name", "place")):
@@ -181,4 +197,6 @@ def say(value: Value, language: str) -> str:
             return people.national(e164)
         case Text(key):
             return replies.render(key, language)
+        case Session(title, starts_at):
+            return f"{say(Day(starts_at), language)} {say(Time(starts_at), language)} {title}"
     return str(value)

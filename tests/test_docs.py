@@ -119,10 +119,11 @@ def refusals_of(function: Any) -> set[str]:
 MET_BY_SMS = {
     *refusals_of(reservations.reserve) - {"slot_not_allowed"}, *refusals_of(reservations.cancel),
     *refusals_of(reservations.extend),
-    *refusals_of(waitlist.join), *refusals_of(waitlist.take), *refusals_of(alerts.stop), *refusals_of(catalog.get),
+    *refusals_of(waitlist.join) - {"slot_not_allowed"}, *refusals_of(waitlist.take), *refusals_of(alerts.stop),
+    *refusals_of(catalog.get),
     *refusals_of(kits.reserve) - {"no_such_project", "invalid"},  # by SMS no listing is there, and no slot is given
     *refusals_of(alerts.add) - {"invalid"},  # by SMS an alert is words alone, and never too many
-    *refusals_of(slots.check) - {"too_long", "not_on_grid"},  # by SMS a slot is one of those that are free
+    *refusals_of(slots.check), *refusals_of(slots.check_time) - {"too_long", "not_on_grid"},  # one of those that are free
     *refusals_of(draws.ask), *refusals_of(draws.leave), *refusals_of(gifts.give), "storage_full", "busy",
 }  # fmt: skip
 

@@ -230,7 +230,7 @@ class MoveIn(Strict):
 
 
 class FreeOut(Schema):
-    """A free slot, and how many units of the listing are free in it."""
+    """A slot, and how many units of the listing are free in it: none where those that are taken are asked for."""
 
     starts_at = fields.String(metadata={"format": "date-time"})
     ends_at = fields.String(metadata={"format": "date-time"})
@@ -248,6 +248,10 @@ class AvailabilityQuery(Strict):
 
     since = fields.String(data_key="from", metadata={"format": "date-time"})
     until = fields.String(data_key="to", metadata={"format": "date-time"})
+    taken = fields.String(
+        validate=OneOf(("true", "false")),
+        metadata={"enum": ["true", "false"], "description": "`true`: those of which nothing is left, to wait for"},
+    )
 
 
 class RulesIn(Strict):
@@ -395,6 +399,10 @@ class WaitingIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
     )
+    slot = fields.Dict(
+        load_default=None, allow_none=True,
+        metadata={"description": "`starts_at` and `ends_at`, for what is no material: one that is all taken"},
+    )  # fmt: skip
     phone = fields.String(metadata={"description": "Who waits, when staff act for someone"})
 
 
@@ -406,6 +414,7 @@ class WaitingOut(Schema):
     title = _text()
     quantity = _number()
     unit = _choice(catalog.UNITS)
+    slot = fields.Nested(SlotIn, allow_none=True, metadata={"description": "What is waited for, of what has a time"})
     rank = fields.Integer(allow_none=True, metadata={"description": "From 1; null when it is over"})
     state = _choice(waitlist.STATES)
     offered_until = fields.String(allow_none=True, metadata={"format": "date-time"})

@@ -26,9 +26,11 @@ class Availability(MethodView):
     @blueprint.arguments(schemas.AvailabilityQuery(), location="query", unknown=RAISE)
     @blueprint.response(200, schemas.FreePage)
     def get(self, wanted: dict[str, Any], code: str) -> ResponseReturnValue:
-        """Free slots between two moments (the week from now when absent), and how many units are free in each."""
+        """Free slots between two moments (the week from now when absent), and how many units are free in each; or those that
+        are all taken, which one can wait for.
+        """
         since, until = (_moment(wanted, name, field) for name, field in (("since", "from"), ("until", "to")))
-        found = slots.availability(code, since, until)
+        found = slots.availability(code, since, until, taken=wanted.get("taken") == "true")
         items = [{**writing.slot(one._asdict()), "quantity": catalog.amount(one.units)} for one in found]
         return writing.respond({"items": items})
 
@@ -100,7 +102,7 @@ class Block(MethodView):
         who = auth.actor()
 
         def act() -> dict[str, Any]:
-            slots.unblock(who, code, reference)
+            consequences.open_slot(who, code, reference)
             return {}
 
         auth.write(who, act)

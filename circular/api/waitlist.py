@@ -11,7 +11,7 @@ from flask.views import MethodView
 from flask_smorest import Blueprint
 from marshmallow import RAISE
 
-from circular import people, waitlist
+from circular import people, slots, waitlist
 from circular.api import auth, schemas, writing
 
 blueprint = Blueprint("waitlist", __name__, url_prefix="/waitlist", description="Who waits for what")
@@ -33,12 +33,13 @@ class Waitlist(MethodView):
     @blueprint.arguments(schemas.WaitingIn())
     @blueprint.response(201, schemas.WaitingOut)
     def post(self, body: dict[str, Any]) -> ResponseReturnValue:
-        """Wait for some of a listing; staff may give the phone of the person for whom they act."""
+        """Wait for some of a listing, or of a slot that is all taken; staff may give the phone of who waits."""
         who = auth.actor()
 
         def act() -> dict[str, Any]:
             person_id = people.whose(who, body.get("phone"))
-            joined = waitlist.join(who, person_id, body["listing"], body["quantity"], auth.origin(who, body))
+            slot = None if body["slot"] is None else slots.read(body["slot"])
+            joined = waitlist.join(who, person_id, body["listing"], body["quantity"], auth.origin(who, body), slot=slot)
             return writing.waiting(joined, who)
 
         joined = auth.once(who, body, act)

@@ -214,6 +214,7 @@ def waiting(facts: Mapping[str, Any], who: Actor) -> dict[str, Any]:
         "title": facts["title"],
         "quantity": catalog.amount(facts["quantity"]),
         "unit": facts["unit"],
+        "slot": None if facts["starts_at"] is None else slot(facts),
         "rank": facts["rank"],
         "state": facts["state"],
         "offered_until": at(facts["offer_expires_at"]),

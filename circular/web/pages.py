@@ -27,6 +27,7 @@ from circular import (
     settings,
     slots,
     unfound,
+    waitlist,
 )
 from circular.errors import Refusal
 from circular.http import field_sentences, headers_of, refuse_foreign_form, sentence, status_of
@@ -39,6 +40,7 @@ FILTERS = ("category", "place", "commune", "min_quantity", "available_on")  # fi
 ASKED = ("q", *narrowing.ASKED)
 TILES = 8
 MOST_SLOTS = 24  # offered on a page
+WAIT = "wait:"  # before a slot that is taken, in the list of slots
 SELECT_LIMIT = 50  # places offered in the filter's list
 FORM = re.compile(r"[\w-]{16,64}", re.ASCII)
 # Where somebody puts right what a refusal says; what no field can put right is said above the form.
@@ -110,8 +112,11 @@ def listing(code: str) -> Response:
 
 def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
     field = FIELD_OF.get(refusal.code) if refusal else None
+    if refusal and refusal.code == "sold_out" and facts["available"] < facts["min_quantity"]:
+        field = None  # no other quantity would do
     now = db.to_ms(clock.now())
     draw = draws.of_listing(facts["code"]) if facts["allocation"] != "first_come" else None
+    free, full = _times(facts)
     return page(
         "listing.html",
         status_of(refusal) if refusal else 200,
@@ -121,7 +126,8 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         place=places.where(facts["place"], facts["site"]),
         over=facts["available_until"] is not None and facts["available_until"] < now,
         later=facts["available_from"] is not None and facts["available_from"] > now,
-        free=[] if facts["kind"] == "material" else slots.next_free(facts["code"], clock.now_ms(), MOST_SLOTS)[1],
+        free=free,
+        full=full,
         typed=typed,
         said=sentence(refusal) if refusal else "",
         field=field,
@@ -130,11 +136,21 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
     )
 
 
+def _times(facts: Mapping[str, Any]) -> tuple[list[slots.Free], list[slots.Slot]]:
+    """The next slots of what is booked for a time: those that are free, and those that one can wait for."""
+    if facts["kind"] == "material":
+        return [], []
+    start, end = clock.now_ms(), clock.now_ms() + slots.LONGEST_LOOK
+    return slots.free(facts, start, end, MOST_SLOTS), slots.full(facts, start, end, MOST_SLOTS)
+
+
 @blueprint.post("/l/<code>/reserve")
 def reserve(code: str) -> Response:
     """Hold some of a listing for a phone number. The pickup code goes to that phone; the page shows it in the demo only."""
     refuse_foreign_form()
     typed = _typed("quantity", "tel", "slot")
+    if typed["slot"].startswith(WAIT):
+        return _wait(code, typed)
     try:
         made = draws.ask_by_phone(
             typed["tel"], code, typed["quantity"] or None, f"web:{typed['form']}", visitor=request.remote_addr or "",
@@ -153,6 +169,26 @@ def reserve(code: str) -> Response:
         place=places.where(made["place"], made["site"]),
         pin=made["pickup_code"] if settings.get().demo else None,
     )
+
+
+@blueprint.post("/l/<code>/wait")
+def wait(code: str) -> Response:
+    """Wait for some of what is all taken, for a phone number: an SMS tells whose turn it is."""
+    refuse_foreign_form()
+    return _wait(code, _typed("quantity", "tel"))
+
+
+def _wait(code: str, typed: dict[str, str]) -> Response:
+    try:
+        made = waitlist.join_by_phone(
+            typed["tel"], code, typed.get("quantity") or None, f"web:{typed['form']}", visitor=request.remote_addr or "",
+            slot=_slot(typed.get("slot", "").removeprefix(WAIT)),
+        )  # fmt: skip
+    except Refusal as refusal:
+        response = _listing(catalog.get(code), typed, refusal)
+        response.headers.update(headers_of(refusal, refusal))
+        return response
+    return page("waiting.html", at=url_for("web.listing", code=code), made=made)
 
 
 def _slot(text: str) -> slots.Slot | None:

@@ -441,7 +441,7 @@ def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, 
         if "title" in wanted:
             title = segments.fit(facts["title"])
             assert whole(title, shown, least), (title, shown)
-        for n, row in enumerate(screen.rows if screen.key != "slots" else (), 1):  # no titles in it
+        for n, row in enumerate(screen.rows if screen.row_key != "slot_line" else (), 1):  # no titles in it
             line = next(line for line in shown.splitlines() if line.startswith(f"{n} "))
             told = screens.said(row.facts, language)
             for name in {"pin", "code"} & set(told):

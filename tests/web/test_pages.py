@@ -102,7 +102,7 @@ def test_listing_says_what_one_needs(town: Town, client: FlaskClient) -> None:
 
 
 def test_listing_all_reserved_or_gone(town: Town, client: FlaskClient) -> None:
-    """Without anything left there is no form, and the page says why."""
+    """Without anything left nothing can be reserved, and the page says why; while somebody holds it, one can wait."""
     listing = town.listing(quantity=2)
     made = town.reserve(town.person(), listing["code"], 2)
 
@@ -114,7 +114,8 @@ def test_listing_all_reserved_or_gone(town: Town, client: FlaskClient) -> None:
 
     assert "Tout est réservé" in reserved.one("main")["text"]
     assert "Tout est parti" in gone.one("main")["text"]
-    assert not reserved.all("form", method="post") and not gone.all("form", method="post")
+    assert [form["action"] for form in reserved.all("form", method="post")] == [f"/l/{listing['code']}/wait"]
+    assert not gone.all("form", method="post")
 
 
 def test_machine_is_booked_for_a_time(town: Town, client: FlaskClient) -> None:

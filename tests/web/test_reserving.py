@@ -8,7 +8,7 @@ import re
 import pytest
 from flask.testing import FlaskClient
 
-from circular import catalog, db, people, projects, queries, reservations, settings
+from circular import catalog, db, notices, people, projects, queries, reservations, settings
 from tests.town import ADMIN, FABIOLA, Town
 from tests.web.conftest import read, reserve
 
@@ -56,6 +56,50 @@ def test_reserve_twice_by_one_form_reserves_once(town: Town, client: FlaskClient
     assert town.available(code) == 4
 
 
+def test_wait_for_what_is_all_reserved(town: Town, client: FlaskClient) -> None:
+    """The page tells the rank, the phone hears of it by SMS, and what comes free is offered to it."""
+    code = town.listing(quantity=1)["code"]
+    held = town.reserve(town.person(), code, 1)
+    page = read(client.get(f"/l/{code}"))
+    typed = {"form": page.one("input", name="form")["value"], "quantity": "1", "tel": "0696 00 00 02"}
+
+    answers = [client.post(f"/l/{code}/wait", data=typed) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert "Votre rang dans la file : 1" in read(answers[0]).one("main")["text"]
+    assert f"W {code} STOP" in read(answers[0]).one("main")["text"]
+    assert [notice.kind for notice in notices.untold(9)][-1:] == ["waiting"]
+    reservations.cancel(town.person(), held["reference"])
+    assert "C'est votre tour" in read(client.post(f"/l/{code}/wait", data=typed)).one("main")["text"]
+    assert [notice.kind for notice in notices.untold(9)][-2:] == ["waiting", "offer"]
+    refused = client.post(f"/l/{code}/wait", data={**typed, "quantity": "viel"})
+    assert refused.status_code == 422
+    assert "dépasser zéro" in read(refused).one(id="wrong")["text"]
+
+
+def test_wait_for_a_session_that_is_full(town: Town, client: FlaskClient) -> None:
+    """Times that are taken stand in the list apart, and one of them chosen is waited for; in every language."""
+    code = town.listing(kind="workshop", title="Atelier", category="atelier", quantity=1)["code"]
+    first = read(client.get(f"/l/{code}")).all("option")[0]["value"]
+    form = read(client.get(f"/l/{code}")).one("input", name="form")["value"]
+    assert (
+        client.post(f"/l/{code}/reserve", data={"form": form, "slot": first, "tel": "0696 00 00 02"}).status_code == 200
+    )
+
+    late = client.post(f"/l/{code}/reserve", data={"form": form, "slot": first, "tel": "0696 00 00 03"})
+    page = read(late)
+
+    assert late.status_code == 409
+    chosen = next(option for option in page.all("option") if "selected" in option)
+    assert chosen["value"] == f"wait:{first}"
+    waiting = client.post(f"/l/{code}/reserve", data={"form": form, "slot": chosen["value"], "tel": "0696 00 00 03"})
+    assert waiting.status_code == 200
+    assert "Votre rang dans la file : 1" in read(waiting).one("main")["text"]
+    assert db.value("SELECT starts_at FROM waiting") == int(first.partition("-")[0])
+    for language in ("en", "es", "pt", "gcf", "ht"):
+        assert client.get(f"/l/{code}?lang={language}").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "field", "words"),
     [
@@ -87,7 +131,7 @@ def test_reserve_refused_keeps_what_was_typed(
 
 
 def test_reserve_when_the_last_is_gone(town: Town, client: FlaskClient) -> None:
-    """Somebody was faster: said plainly, and there is no form left to send."""
+    """Somebody was faster: said plainly, and what is left to do is to wait."""
     code = town.listing(quantity=3)["code"]
     form = read(client.get(f"/l/{code}")).one("input", name="form")["value"]
     town.reserve(town.person(), code, 3)
@@ -96,7 +140,8 @@ def test_reserve_when_the_last_is_gone(town: Town, client: FlaskClient) -> None:
 
     assert response.status_code == 409
     assert "Il n'en reste que 0" in read(response).one(role="alert")["text"]
-    assert not read(response).all("form", method="post")
+    assert [form["action"] for form in read(response).all("form", method="post")] == [f"/l/{code}/wait"]
+    assert "Il n'en reste" not in read(response).one("form", method="post")["text"]
 
 
 def test_reserve_for_somebody_who_said_stop(town: Town, client: FlaskClient) -> None:
