@@ -257,6 +257,7 @@ class _Queued(NamedTuple):
     person_id: int
     here: bool  # for the listing that is looked at, not for what blocks it
     offered: bool
+    lapsed: bool  # the offer: it is kept for whoever comes next
     taken: _Taken
 
 
@@ -264,17 +265,19 @@ def _queued(listing: Mapping[str, Any], start: int, end: int) -> list[_Queued]:
     """For whom something is kept between two moments, of a listing and of its family, in their order."""
     related = family(listing["id"])
     found = db.rows(
-        "SELECT w.id, w.person_id, w.listing_id, w.starts_at, w.ends_at, w.quantity, w.state FROM waiting w "
+        "SELECT w.id, w.person_id, w.listing_id, w.starts_at, w.ends_at, w.quantity, w.state, w.offer_expires_at "
+        "FROM waiting w "
         f"WHERE w.listing_id IN ({', '.join('?' * (1 + len(related)))}) AND w.starts_at < ? AND w.ends_at > ? "
         f"AND {catalog.QUEUED} AND (w.state = 'offered' OR w.suspended_at IS NULL) ORDER BY w.id",
         listing["id"], *related, end, start,
     )  # fmt: skip
     queued = []
-    for waiting_id, person_id, listing_id, starts_at, ends_at, quantity, state in found:
-        here, slot = listing_id == listing["id"], Slot(starts_at, ends_at)
-        if state == "offered" or quantity <= _unbooked(listing if here else _blocking(listing_id), slot):
+    for waiting_id, person_id, listing_id, starts_at, ends_at, quantity, state, until in found:
+        here, slot, offered = listing_id == listing["id"], Slot(starts_at, ends_at), state == "offered"
+        if offered or quantity <= _unbooked(listing if here else _blocking(listing_id), slot):
             taken = _Taken(*slot, quantity if here else listing["quantity"])
-            queued.append(_Queued(waiting_id, person_id, here, state == "offered", taken))
+            lapsed = offered and until <= clock.now_ms()
+            queued.append(_Queued(waiting_id, person_id, here, offered, lapsed, taken))
     return queued
 
 
@@ -292,17 +295,15 @@ def _kept(queued: Iterable[_Queued], slot: Slot, person_id: int | None) -> list[
     """What of a slot is kept for others than a person. Whoever waits for it has those before them to heed, and whoever was
     offered it nobody but whom something else was offered.
     """
+    others = [one for one in queued if one.person_id != person_id or one.lapsed]
     own = [
         one for one in queued
-        if one.person_id == person_id and one.here and one.taken.starts_at <= slot.starts_at
-        and slot.ends_at <= one.taken.ends_at
+        if one not in others and one.here and one.taken.starts_at <= slot.starts_at and slot.ends_at <= one.taken.ends_at
     ]  # fmt: skip
-    offered = any(one.offered for one in own)
-    turn = min((one.id for one in own), default=None)
-    return [
-        one.taken for one in queued
-        if one.person_id != person_id and (one.offered or not (offered or (turn and turn < one.id)))
-    ]  # fmt: skip
+    if not own:
+        return [one.taken for one in others]
+    first = 0 if any(one.offered for one in own) else min(one.id for one in own)
+    return [one.taken for one in others if one.offered or one.id < first]
 
 
 def left(listing: Mapping[str, Any], slot: Slot, person_id: int | None, but: int | None = None) -> int:

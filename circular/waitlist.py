@@ -394,9 +394,9 @@ def _restless_slots(limit: int) -> list[str]:
 def _is_restless(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
     if slots.last_call(listing, slots.Slot(one["starts_at"], one["ends_at"])) <= _now() or _is_over(listing):
         return True
-    if one["state"] == "offered":
-        return not _is_there(listing, one)
-    return one["state"] == "waiting" and _may_have(listing, one, _offered(listing["id"]))
+    if one["state"] == "waiting":
+        return _may_have(listing, one, _offered(listing["id"]))
+    return _is_gone(listing, one)
 
 
 def _settle(code: str) -> None:
@@ -483,7 +483,7 @@ def _serve_slots(listing: Mapping[str, Any]) -> None:
             notices.tell(
                 one["person_id"], "wait_in_vain", title=listing["title"], code=listing["code"], slot_at=one["starts_at"]
             )
-        elif one["state"] == "offered" and not _is_there(listing, one):
+        elif _is_gone(listing, one):
             _take_back(one)
     for one in _in_order(listing["id"]):
         if _may_have(listing, one, _offered(listing["id"])):
@@ -494,6 +494,11 @@ def _may_have(listing: Mapping[str, Any], one: Mapping[str, Any], offered: Itera
     """Whether it is somebody's turn: what they wait for is free, and nobody else decides on some of that time."""
     open_ = any(other["starts_at"] < one["ends_at"] and one["starts_at"] < other["ends_at"] for other in offered)
     return not open_ and _is_there(listing, one)
+
+
+def _is_gone(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
+    """Whether the slot that somebody is offered cannot be booked by them any more."""
+    return one["state"] == "offered" and one["offer_expires_at"] > _now() and not _is_there(listing, one)
 
 
 def _is_there(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:

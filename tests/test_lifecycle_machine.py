@@ -1,6 +1,7 @@
 """Any sequence of everything: the waitlist's machine, with more time, draws, an hour of a saw, kits and a clock that jumps.
 
-The model stays simple: stock, holds with their ends, a queue with at most one offer, who has the saw at which hour.
+The model stays simple: stock, holds with their ends, a queue with at most one offer, who has the saw at which hour, and who
+waits for which.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from circular import consequences, db, draws, kits, projects, reservations, slots, waitlist
+from circular import clock, consequences, db, draws, kits, projects, reservations, slots, waitlist
 from circular.errors import Refusal
 from tests import test_waitlist_machine as waiting
 from tests.fatal import halves
@@ -26,7 +27,9 @@ HOURS = [waiting.START + timedelta(days=1, hours=n) for n in range(4)]  # of the
 
 
 class Machine(waiting.Machine):
-    """`booked`: the bookings of the saw that count, [person, begin, facts]; `extended`: who had more time already."""
+    """`booked`: the bookings of the saw that count, [person, begin, facts]; `extended`: who had more time already;
+    `line`: who waits for the saw, [person, begin, offered until or None, set aside], in their order.
+    """
 
     @initialize(stock=st.integers(1, 6))
     def begin(self, stock: int) -> None:
@@ -38,6 +41,7 @@ class Machine(waiting.Machine):
         self.bench = projects.add(ADMIN, {"title": "Banc", "needs": needs})["code"]
         self.booked: list[tuple[Any, Any, Any]] = []
         self.extended: set[str] = set()
+        self.line: list[list[Any]] = []
 
     # --- the model: what lapsed is ended for good once its place was given away ---
     def settle(self) -> None:
@@ -159,7 +163,8 @@ class Machine(waiting.Machine):
     def _give_all_back(self) -> None:
         for person, _, _ in self.queue:
             for one in waitlist.mine(person.person_id or 0):
-                waitlist.leave(person, one["reference"])
+                if one["listing"] == self.code:
+                    waitlist.leave(person, one["reference"])
         for person, _, until, made in self.holds:
             if until > self.now:
                 reservations.cancel(person, made["reference"])
@@ -185,20 +190,55 @@ class Machine(waiting.Machine):
     def taken(self, begin: Any) -> bool:
         return any(other == begin for _, other, _ in self.booked)
 
+    def kept(self, person: Any, begin: Any) -> bool:
+        """Whether an hour that nobody has booked is kept for somebody else."""
+        for other, hour, until, aside in self.line:
+            if hour != begin or aside:
+                continue
+            mine = other == person and not (until and until <= self.now)
+            if mine and (until or not any(one[1] == begin and one[2] for one in self.line)):
+                return False
+            if not mine:
+                return True
+        return False
+
+    def can_book(self, person: Any, begin: Any) -> bool:
+        soon = self.now <= begin <= self.now + timedelta(days=60)
+        return soon and not self.taken(begin) and not self.kept(person, begin)
+
+    def serve_saw(self) -> None:
+        self.line = [one for one in self.line if one[1] > self.now]
+        for begin in HOURS:
+            here = [one for one in self.line if one[1] == begin and not one[3]]
+            if here and not self.taken(begin) and not any(one[2] for one in here):
+                here[0][2] = min(clock.after_waking(self.now, 2, "America/Martinique"), begin)
+
+    def book_saw(self, person: Any, begin: Any, made: Any) -> None:
+        self.booked.append((person, begin, made))
+        self.line = [one for one in self.line if not (one[0] == person and one[1] == begin)]
+        self.serve_saw()
+
+    @staticmethod
+    def slot(begin: Any) -> slots.Slot:
+        return slots.Slot(db.to_ms(begin), db.to_ms(begin + HOUR))
+
+    def hours_of(self, person: Any) -> int:
+        return sum(one[0] == person and one[1] + HOUR > self.now for one in self.booked)
+
     @rule(who=st.integers(0, 4), pick=st.integers(0, 3))
     def book(self, who: int, pick: int) -> None:
         person, begin = self.people[who], HOURS[pick]
-        slot = slots.Slot(db.to_ms(begin), db.to_ms(begin + HOUR))
-        mine = sum(one[0] == person and one[1] + HOUR > self.now for one in self.booked)
-        allowed = begin >= self.now and begin <= self.now + timedelta(days=60) and not self.taken(begin) and mine < 3
+        allowed = self.can_book(person, begin) and self.hours_of(person) < 3
         try:
-            made = reservations.reserve(person, person.person_id or 0, self.saw, None, self.name(), slot=slot)
+            made = reservations.reserve(
+                person, person.person_id or 0, self.saw, None, self.name(), slot=self.slot(begin)
+            )
         except Refusal as refusal:
             assert not allowed, refusal.code
             assert refusal.code in ("slot_in_past", "too_far", "slot_taken", "too_many_reservations")
             return
         assert allowed
-        self.booked.append((person, begin, made))
+        self.book_saw(person, begin, made)
 
     @rule(pick=st.integers(0, 9), by_staff=st.booleans())
     def give_up_the_saw(self, pick: int, by_staff: bool) -> None:
@@ -213,6 +253,104 @@ class Machine(waiting.Machine):
             assert refusal.code in ("too_late", "expired", "already_ended") and (late or begin + HOUR <= self.now)
             return
         self.booked.remove(one)
+        self.serve_saw()
+
+    @rule(pick=st.integers(0, 9), to=st.integers(0, 3))
+    def move_the_saw(self, pick: int, to: int) -> None:
+        """The staff give somebody another hour, as far as nobody else has it or waits for it."""
+        if not self.booked:
+            return
+        one = person, begin, made = self.booked[pick % len(self.booked)]
+        other = HOURS[to]
+        ended = begin + HOUR <= self.now
+        allowed = not ended and other >= self.now and (
+            other == begin or (not self.taken(other) and not self.kept(person, other))
+        )  # fmt: skip
+        try:
+            moved = reservations.move(self.town.staff, made["reference"], self.slot(other), self.name())
+        except Refusal as refusal:
+            assert not allowed, refusal.code
+            assert refusal.code in ("already_ended", "slot_in_past", "slot_taken")
+            return
+        assert allowed
+        self.booked.remove(one)
+        self.book_saw(person, other, moved)
+
+    @rule(who=st.integers(0, 4), pick=st.integers(0, 3))
+    def wait_for_the_saw(self, who: int, pick: int) -> None:
+        person, begin = self.people[who], HOURS[pick]
+        known = next((one for one in self.line if one[0] == person and one[1] == begin), None)
+        try:
+            waitlist.join(person, person.person_id or 0, self.saw, None, self.name(), slot=self.slot(begin))
+        except Refusal as refusal:
+            soon = self.now <= begin <= self.now + timedelta(days=60)
+            assert known is None and refusal.code == (
+                "still_available" if soon else "slot_in_past" if begin < self.now else "too_far"
+            )
+            assert not soon or self.can_book(person, begin)
+            return
+        if known is None:
+            assert not self.can_book(person, begin)
+            self.line.append([person, begin, None, False])
+        elif known[3]:
+            known[3] = False
+            self.serve_saw()
+
+    @rule(pick=st.integers(0, 9), leaves=st.booleans())
+    def set_aside(self, pick: int, leaves: bool) -> None:
+        """A place in the line of the saw is given up, or keeps its rank without offers."""
+        if not self.line:
+            return
+        one = self.line[pick % len(self.line)]
+        mine = waitlist.mine(one[0].person_id or 0)
+        (found,) = [wait for wait in mine if wait["starts_at"] == db.to_ms(one[1])]
+        if leaves:
+            waitlist.leave(one[0], found["reference"])
+            self.line.remove(one)
+        elif one[3]:
+            return
+        else:
+            waitlist.suspend(one[0], found["reference"])
+            one[2:] = [None, True]
+        self.serve_saw()
+
+    def last_offer(self, person: Any) -> Any:
+        """The hour of the saw that is what somebody was offered last, or None; what they are offered is the model's."""
+        live = waitlist.offers_of(person.person_id or 0)
+        hours = [one[1] for one in self.line if one[0] == person and one[2] and one[2] > self.now]
+        planks = self.offer(person)
+        assert sorted(one["starts_at"] or 0 for one in live) == sorted(
+            [*map(db.to_ms, hours), *([0] if planks else [])]
+        )
+        return db.from_ms(live[0]["starts_at"]) if live and live[0]["starts_at"] else None
+
+    @rule(who=st.integers(0, 4))
+    def take(self, who: int) -> None:
+        person = self.people[who]
+        begin = self.last_offer(person)
+        if begin is None:
+            if self.offer(person):
+                super().take(who)
+            return
+        try:
+            made = waitlist.take(person, person.person_id or 0, self.name())
+        except Refusal as refusal:
+            assert refusal.code in ("too_many_reservations", "too_far")
+            assert self.hours_of(person) >= 3 or begin > self.now + timedelta(days=60)
+            return
+        assert made and made["starts_at"] == db.to_ms(begin)
+        self.book_saw(person, begin, made)
+
+    @rule(who=st.integers(0, 4))
+    def pass_offer(self, who: int) -> None:
+        person = self.people[who]
+        begin = self.last_offer(person)
+        if begin is None:
+            super().pass_offer(who)
+            return
+        assert waitlist.pass_offer(person.person_id or 0)
+        self.line = [one for one in self.line if not (one[0] == person and one[1] == begin)]
+        self.serve_saw()
 
     @rule(who=st.integers(0, 4), pick=st.integers(0, 3), hands_full=st.booleans())
     def build(self, who: int, pick: int, hands_full: bool) -> None:
@@ -223,10 +361,9 @@ class Machine(waiting.Machine):
             for _ in range(3):
                 self.reserve(who, 1)
         person, begin = self.people[who], HOURS[pick]
-        hours = sum(one[0] == person and one[1] + HOUR > self.now for one in self.booked)
+        hours = self.hours_of(person)
         lots = sum(holder == person and until > self.now for holder, _, until, _ in self.holds)
-        free = self.now <= begin <= self.now + timedelta(days=60) and not self.taken(begin)
-        allowed = self.available() >= PLANKS and free and hours < 3 and lots < 3
+        allowed = self.available() >= PLANKS and self.can_book(person, begin) and hours < 3 and lots < 3
         slot = {"starts_at": begin.isoformat(), "ends_at": (begin + HOUR).isoformat()}
         try:
             made = kits.reserve(person, person.person_id or 0, self.bench, self.name(), slot=slot)
@@ -239,7 +376,7 @@ class Machine(waiting.Machine):
         planks, saw = sorted(made, key=lambda one: one["starts_at"] is not None)
         assert (planks["listing"], saw["listing"], len(made)) == (self.code, self.saw, 2)
         self.hold(person, planks, PLANKS)
-        self.booked.append((person, begin, saw))
+        self.book_saw(person, begin, saw)
 
     # --- time ---
     def set_clock(self, minutes: int) -> None:
@@ -270,6 +407,8 @@ class Machine(waiting.Machine):
             waitlist.sweep()
             self.queue = [one for one in self.queue if not (one[2] and one[2] <= self.now)]
             self.serve()
+            self.line = [one for one in self.line if not (one[2] and one[2] <= self.now)]
+            self.serve_saw()
 
     @rule(quantity=st.integers(1, 9))
     def count_again(self, quantity: int) -> None:
@@ -294,7 +433,21 @@ class Machine(waiting.Machine):
         found = db.rows(
             "SELECT person_id, starts_at FROM reservation WHERE starts_at IS NOT NULL AND state = 'held' ORDER BY id"
         )
-        assert found == [(person.person_id, db.to_ms(begin)) for person, begin, _ in self.booked]
+        assert sorted(found) == sorted((person.person_id, db.to_ms(begin)) for person, begin, _ in self.booked)
+
+    @invariant()
+    def the_line_for_the_saw_is_the_models(self) -> None:
+        found = db.rows(
+            "SELECT person_id, starts_at, offer_expires_at, state, suspended_at FROM waiting "
+            "WHERE state IN ('waiting', 'offered') AND starts_at IS NOT NULL ORDER BY id"
+        )
+        assert [
+            (person, begin, until if state == "offered" else None, aside is not None)
+            for person, begin, until, state, aside in found
+        ] == [
+            (person.person_id, db.to_ms(begin), until and db.to_ms(until), aside)
+            for person, begin, until, aside in self.line
+        ]
 
 
 def test_everything_agrees_with_the_model(another_town: Callable[..., None]) -> None:

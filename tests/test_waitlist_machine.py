@@ -150,6 +150,8 @@ class Machine(RuleBasedStateMachine):
     @rule(who=st.integers(0, 4))
     def leave(self, who: int) -> None:
         for waiting in waitlist.mine(self.people[who].person_id or 0):
+            if waiting["listing"] != self.code:
+                continue
             waitlist.leave(self.people[who], waiting["reference"])
             self.queue = [one for one in self.queue if one[0] != self.people[who]]
             self.serve()
@@ -181,7 +183,7 @@ class Machine(RuleBasedStateMachine):
     def the_queue_is_the_models(self) -> None:
         found = db.rows(
             "SELECT person_id, quantity, state, offer_expires_at FROM waiting "
-            "WHERE state IN ('waiting', 'offered') ORDER BY id"
+            "WHERE state IN ('waiting', 'offered') AND starts_at IS NULL ORDER BY id"
         )
         assert [(person, catalog.amount(quantity)) for person, quantity, _, _ in found] == [
             (person.person_id, quantity) for person, quantity, _ in self.queue
