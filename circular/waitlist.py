@@ -467,7 +467,7 @@ def _serve(listing_id: int) -> None:
 
 
 def _serve_lot(listing: Mapping[str, Any]) -> None:
-    if _offered(listing["id"]):
+    if db.value("SELECT 1 FROM waiting WHERE listing_id = ? AND state = 'offered'", listing["id"]):
         return
     free = catalog.free(listing["id"])
     for one in _in_order(listing["id"]):
@@ -508,7 +508,12 @@ def _is_there(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
 
 
 def _offered(listing_id: int) -> list[dict[str, Any]]:
-    return db.dicts("SELECT id, starts_at, ends_at FROM waiting WHERE listing_id = ? AND state = 'offered'", listing_id)
+    """The open offers of a listing and of its family: somebody could be offered both, and have one of them."""
+    ids = (listing_id, *slots.family(listing_id))
+    return db.dicts(
+        f"SELECT id, starts_at, ends_at FROM waiting WHERE listing_id IN ({', '.join('?' * len(ids))}) "
+        "AND state = 'offered'", *ids,
+    )  # fmt: skip
 
 
 def _in_order(listing_id: int) -> list[dict[str, Any]]:
