@@ -324,7 +324,64 @@ def giving_back(stage: Stage) -> Scene:
     )
 
 
+def line_for_the_saw(stage: Stage) -> tuple[slots.Slot, str, list[str]]:
+    """An hour that one has booked and two others wait for: the slot, the booking, their places."""
+    slot, _ = saw(stage)
+    held = reservations.reserve(stage.one, ident(stage.one), stage.code, None, f"{stage.name}:held", slot=slot)
+    waits = [
+        str(waitlist.join(who, ident(who), stage.code, None, f"{stage.name}:{who.person_id}", slot=slot)["reference"])
+        for who in (stage.two, stage.three)
+    ]
+    return slot, held["reference"], waits
+
+
+def giving_the_saw_up(stage: Stage) -> Scene:
+    _, held, (first, second) = line_for_the_saw(stage)
+    return Scene(
+        lambda: reservations.cancel(stage.one, held),
+        lambda: (stage.state(held), stage.waits(first), stage.waits(second)) == ("cancelled", "offered", "waiting"),
+    )
+
+
+def waiting_for_the_saw(stage: Stage) -> Scene:
+    slot, _ = saw(stage)
+    reservations.reserve(stage.one, ident(stage.one), stage.code, None, f"{stage.name}:held", slot=slot)
+    return Scene(
+        lambda: waitlist.join(stage.two, ident(stage.two), stage.code, None, stage.name, slot=slot),
+        lambda: len(waitlist.mine(ident(stage.two))) == 1,
+    )
+
+
+def taking_the_saw(stage: Stage) -> Scene:
+    slot, held, (first, _) = line_for_the_saw(stage)
+    reservations.cancel(stage.one, held)
+    return Scene(
+        lambda: waitlist.take(stage.two, ident(stage.two), stage.name),
+        lambda: stage.waits(first) == "taken" and reservations.mine(ident(stage.two))[0]["starts_at"] == slot.starts_at,
+    )
+
+
+def closing_the_saw(stage: Stage) -> Scene:
+    slot, held, (first, _) = line_for_the_saw(stage)
+    reservations.cancel(stage.one, held)
+
+    def act() -> None:
+        if not slots.blocks(stage.code):
+            consequences.close_slot(ADMIN, stage.code, slot, "lame")
+
+    return Scene(act, lambda: len(slots.blocks(stage.code)) == 1 and stage.waits(first) == "waiting")
+
+
+def sweeping_the_saw(stage: Stage) -> Scene:
+    stage.clock.move_to(MONDAY)  # tomorrow it is open
+    _, held, (first, second) = line_for_the_saw(stage)
+    reservations.cancel(stage.one, held)
+    stage.clock.shift(timedelta(hours=26))
+    return Scene(waitlist.sweep, lambda: (stage.waits(first), stage.waits(second)) == ("lapsed", "closed"))
+
+
 VERBS = (
+    giving_the_saw_up, waiting_for_the_saw, taking_the_saw, closing_the_saw, sweeping_the_saw,
     preparing, missing, forgiving, booking, moving, giving_back,
     reserving, cancelling, extending, handing_over, handing_over_a_part, lapsing, withdrawing, joining, leaving, taking,
     passing, sweeping, entering, drawing, answering,
