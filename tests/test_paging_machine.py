@@ -64,7 +64,9 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.path is None)
     @rule(asked=st.sampled_from(ASKED), limit=st.sampled_from((1, 2, 3, 7, 20, 41)))
     def look(self, asked: dict[str, str], limit: int) -> None:
-        """Ask, and note what there is to be shown at this moment."""
+        """Ask, note what there is to be shown at this moment, and read the first page: the list goes on as that one began,
+        though something that fits better comes in meanwhile.
+        """
         self.due: set[str] = set()
         path: str | None = f"/api/v1/listings?{urlencode({**asked, 'limit': 100})}"
         while path:
@@ -76,6 +78,7 @@ class Machine(RuleBasedStateMachine):
         self.exempt: set[str] = set()
         self.shown: list[str] = []
         self.path = f"/api/v1/listings?{urlencode({**asked, 'limit': limit})}"
+        self.turn(1)
 
     @precondition(lambda self: self.path is not None)
     @rule(pages=st.integers(1, 3))
