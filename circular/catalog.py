@@ -25,6 +25,7 @@ from circular.people import Actor
 from circular.text import analyse
 
 KINDS = ("material", "tool", "machine", "room", "workshop")
+BOOKED = KINDS[1:]  # for a time (slots.py)
 CONDITIONS = ("as_new", "good", "to_repair", "parts")
 UNITS = ("piece", "m", "m2", "m3", "kg", "t", "lot")
 WHOLE_UNITS = ("piece", "lot")

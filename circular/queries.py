@@ -25,6 +25,7 @@ class Query:
 
     q: str = ""
     kind: str = ""
+    booked: bool = False  # what is booked for a time alone, of whichever kind
     category: str = ""
     place: str = ""
     commune: str = ""
@@ -504,8 +505,11 @@ def _narrowing(query: Query) -> list[str]:
     ]
     if any(ranged) and db.counters().get(search.REINDEX):  # some listings have no such tokens yet: they are read
         ranged = []
+    kinds = [search.facet("k", kind) for kind in catalog.BOOKED] if query.booked else []
     return [
-        search.any_of(map(search.has, tokens)) for tokens in (*([one] for one in _facets(query)), *ranged) if tokens
+        search.any_of(map(search.has, tokens))
+        for tokens in (kinds, *([one] for one in _facets(query)), *ranged)
+        if tokens
     ]
 
 

@@ -164,7 +164,7 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
 
 def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     home = reservations.home_of(turn.actor)
-    return _found(queries.Query(q=words, limit=LINES, cursor=cursor or "", kind="machine", home=home))
+    return _found(queries.Query(q=words, limit=LINES, cursor=cursor or "", booked=True, home=home))
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
