@@ -25,7 +25,9 @@ def withdraw_listing(actor: Actor, code: str) -> None:
 
     Raises: Refusal("bad_code" | "no_such_listing" | "wrong_role" | "not_your_place").
     """
+    actor.require("staff")
     with db.transaction():
+        slots.lock(code)
         listing = catalog.withdraw(actor, code)
         if listing is None:
             return
@@ -49,7 +51,7 @@ def revise_listing(
     """
     with db.transaction():
         actor.require("staff")
-        catalog.lock(code)
+        slots.lock(code)
         before = db.value("SELECT available_from FROM listing WHERE code = ?", code)
         try:
             found = catalog.revise(actor, code, changes, revision)
@@ -157,6 +159,10 @@ def close_place(actor: Actor, code: str, values: Mapping[str, Any]) -> dict[str,
     """
     with db.transaction():
         made = places.close(actor, code, values)
+        between = _between(made)
+        concerned = [listing for _, listing in reservations.lapsing(code, *between)]
+        concerned += [listing for _, listing, *_ in reservations.booked(*between, place=code)]
+        slots.lock(*concerned)
         _hold_longer(actor, code, made)
         _give_times_up(actor, code, made)
         return made

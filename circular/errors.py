@@ -115,6 +115,9 @@ REFUSALS: dict[str, Rule] = {
     "too_many_synonyms": Rule(Kind.CONFLICT, "There are {limit} synonyms, the most allowed: remove one first."),
     # those who wait, saved searches
     "still_available": Rule(Kind.CONFLICT, "{available} are there now: reserve instead of waiting."),
+    "already_booked": Rule(
+        Kind.CONFLICT, "This person has booked {title} for that time: there is nothing to wait for."
+    ),
     "too_many_waits": Rule(Kind.CONFLICT, "{limit} places in queues are held already, the most allowed: leave one."),
     "no_such_wait": Rule(Kind.MISSING, "There is no such place in a queue."),
     "offer_lapsed": Rule(Kind.CONFLICT, "This offer has lapsed and went to the next one. Wait again if you like."),

@@ -273,6 +273,15 @@ def holds_any(person_id: int) -> bool:
     return db.value(query, person_id, _now()) is not None
 
 
+def holds(person_id: int, listing_id: int, slot: slots.Slot) -> dict[str, Any] | None:
+    """What a person has booked of a listing during some of a slot; None when nothing."""
+    query = (
+        f"SELECT {COLUMNS} {SOURCE} WHERE r.person_id = ? AND r.listing_id = ? AND r.starts_at < ? AND r.ends_at > ? "
+        f"AND {catalog.LIVE} ORDER BY r.id LIMIT 1"
+    )
+    return next(iter(db.dicts(query, person_id, listing_id, slot.ends_at, slot.starts_at, _now())), None)
+
+
 def desk_of(person_id: int) -> dict[str, Any] | None:
     """Where a person is known: where they hold something, else where they last did, else at the town's first place."""
     found = _known_at(person_id)

@@ -118,7 +118,8 @@ def set_rules(actor: Actor, code: str, values: Mapping[str, Any]) -> Rules:
     Raises: Refusal("no_such_listing" | "wrong_role" | "not_your_place" | "slot_not_allowed" | "invalid").
     """
     with db.transaction():
-        listing = _staffed(actor, code)
+        room = str(values.get("parent") or "")
+        listing = _staffed(actor, code, *([room] if catalog.is_code(room) and catalog.code_in_use(room) else []))
         fields, usual = Fields(values, partial=True), _usual(listing)
         for name in Rules._fields[:7]:
             most = 366 if name == "horizon_days" else 366 * 24 * 60
@@ -172,9 +173,9 @@ def _parent(fields: Fields, listing: Mapping[str, Any], code: str) -> int | None
     return int(parent["id"])
 
 
-def _staffed(actor: Actor, code: str) -> dict[str, Any]:
-    """A listing that is booked, locked, for the staff of its place."""
-    catalog.lock(code)
+def _staffed(actor: Actor, code: str, *others: str) -> dict[str, Any]:
+    """A listing that is booked, locked with others, for the staff of its place."""
+    lock(code, *others)
     listing = catalog.get(code, actor)
     actor.require_place(listing["place_id"], listing["place"])
     if listing["kind"] == "material":
@@ -183,15 +184,21 @@ def _staffed(actor: Actor, code: str) -> dict[str, Any]:
 
 
 # --- what is taken ----------------------------------------------------------------------------------------------------
-def lock(code: str) -> None:
-    """Lock a listing with what it blocks and what blocks it, in the order of their ids: no two bookings wait in a ring.
+def lock(*codes: str) -> None:
+    """Lock listings with what they block and what blocks them, in the order of their ids: no two bookings wait in a ring.
 
     Raises: Refusal("bad_code" | "no_such_listing").
     """
-    found = db.value("SELECT id FROM listing WHERE code = ?", code)
-    if found is None:
-        catalog.lock(code)
-    catalog.lock_all((found, *family(found)))
+    ids = []
+    for code in codes:
+        found = db.value("SELECT id FROM listing WHERE code = ?", code)
+        if found is None:
+            catalog.lock(code)
+        ids.append(int(found))
+    locked: set[int] = set()
+    while wanted := {*ids, *(one for listing_id in ids for one in family(listing_id))} - locked:
+        catalog.lock_all(wanted)  # the second time: what was put into another room meanwhile
+        locked |= wanted
 
 
 def family(listing_id: int) -> list[int]:
@@ -262,33 +269,50 @@ class _Queued(NamedTuple):
 
 
 def _queued(listing: Mapping[str, Any], start: int, end: int) -> list[_Queued]:
-    """For whom something is kept between two moments, of a listing and of its family, in their order."""
+    """For whom something is kept between two moments, of a listing and of its family, in their order. For nobody who could
+    not book it then, nor hear of it in time.
+    """
     related = family(listing["id"])
     found = db.rows(
         "SELECT w.id, w.person_id, w.listing_id, w.starts_at, w.ends_at, w.quantity, w.state, w.offer_expires_at "
-        "FROM waiting w "
+        "FROM waiting w JOIN listing l ON l.id = w.listing_id "
         f"WHERE w.listing_id IN ({', '.join('?' * (1 + len(related)))}) AND w.starts_at < ? AND w.ends_at > ? "
-        f"AND {catalog.QUEUED} AND (w.state = 'offered' OR w.suspended_at IS NULL) ORDER BY w.id",
+        f"AND {catalog.QUEUED} AND (w.state = 'offered' OR w.suspended_at IS NULL) AND l.status = 'published' ORDER BY w.id",
         listing["id"], *related, end, start,
     )  # fmt: skip
+    groups = {listing_id: [Slot(*row[3:5]) for row in found if row[2] == listing_id] for _, _, listing_id, *_ in found}
+    left = {}
+    for listing_id, wanted in groups.items():
+        one = listing if listing_id == listing["id"] else catalog.get(catalog.code_of(listing_id))
+        left[listing_id] = one, dict(zip(wanted, unbooked(one, wanted), strict=True))
     queued = []
     for waiting_id, person_id, listing_id, starts_at, ends_at, quantity, state, until in found:
-        here, slot, offered = listing_id == listing["id"], Slot(starts_at, ends_at), state == "offered"
-        if offered or quantity <= _unbooked(listing if here else _blocking(listing_id), slot):
+        (one, units), slot, offered = left[listing_id], Slot(starts_at, ends_at), state == "offered"
+        if offered or (quantity <= units[slot] and may_have(one, slot, person_id)):
+            here, lapsed = listing_id == listing["id"], offered and until <= clock.now_ms()
             taken = _Taken(*slot, quantity if here else listing["quantity"])
-            lapsed = offered and until <= clock.now_ms()
             queued.append(_Queued(waiting_id, person_id, here, offered, lapsed, taken))
     return queued
 
 
-def _blocking(listing_id: int) -> dict[str, Any]:
-    return db.dicts("SELECT id, kind, quantity FROM listing WHERE id = ?", listing_id)[0]
-
-
-def _unbooked(listing: Mapping[str, Any], slot: Slot) -> int:
-    """Thousandths of a unit that nobody has booked during a slot, for those who wait and for others."""
+def unbooked(listing: Mapping[str, Any], wanted: Sequence[Slot]) -> list[int]:
+    """Thousandths of a unit that nobody has booked during each of some slots, for those who wait and for others."""
+    if not wanted:
+        return []
     buffer = rules(listing).buffer_minutes * MINUTE
-    return _units(listing, _taken(listing, slot.starts_at - buffer, slot.ends_at + buffer), slot, buffer)
+    taken = _taken(listing, min(one.starts_at for one in wanted) - buffer, max(one.ends_at for one in wanted) + buffer)
+    return [_units(listing, taken, slot, buffer) for slot in wanted]
+
+
+def may_have(listing: Mapping[str, Any], slot: Slot, person_id: int) -> bool:
+    """Whether somebody who waits for a slot could book it, once it is free, and hear of it before it is too late."""
+    if last_call(listing, slot) <= db.to_ms(clock.waking(clock.now(), settings.get().timezone)):
+        return False
+    try:
+        check_time(listing, slot, person_id)
+    except Refusal:
+        return False
+    return True
 
 
 def _kept(queued: Iterable[_Queued], slot: Slot, person_id: int | None) -> list[_Taken]:
@@ -326,10 +350,7 @@ def _openings(listing: Mapping[str, Any], start: int, end: int) -> Iterator[Slot
 
 def is_open(listing: Mapping[str, Any], slot: Slot) -> bool:
     """True when a slot lies within one opening of a listing."""
-    return any(
-        opening.starts_at <= slot.starts_at and slot.ends_at <= opening.ends_at
-        for opening in _openings(listing, slot.starts_at, slot.ends_at)
-    )
+    return _opening(listing, slot) is not None
 
 
 def _grid(opening: Slot, step: int) -> Iterator[Slot]:
@@ -342,14 +363,21 @@ def _grid(opening: Slot, step: int) -> Iterator[Slot]:
         at += step
 
 
-def _looked_at(listing: Mapping[str, Any], start: int, end: int, person_id: int | None) -> Iterator[Free]:
-    """The slots of the grid between two moments, within notice and horizon, and what a person could book in each."""
+def _looked_at(
+    listing: Mapping[str, Any], start: int, end: int, person_id: int | None, *, busy: bool = False
+) -> Iterator[Free]:
+    """The slots of the grid between two moments, within notice and horizon, and what a person could book in each; with `busy`
+    no farther than something is taken.
+    """
     chosen, now = rules(listing), clock.now_ms()
     start = max(start, now + chosen.notice_minutes * MINUTE)
     end = min(end, start + LONGEST_LOOK, now + chosen.horizon_days * DAY)
     if start >= end:
         return
     taken, queued = _taken(listing, start - DAY, end + DAY), _queued(listing, start - DAY, end + DAY)
+    if busy:
+        end = min(end, max((one.ends_at for one in (*taken, *(one.taken for one in queued))), default=start))
+        end += chosen.buffer_minutes * MINUTE
     for opening in _openings(listing, start, end):
         for slot in _grid(opening, chosen.step_minutes * MINUTE):
             if start <= slot.starts_at < end:
@@ -376,7 +404,7 @@ def full(
     closed = _closed((listing["id"], *family(listing["id"])), start, end)
     found = (
         Slot(one.starts_at, one.ends_at)
-        for one in _looked_at(listing, start, end, person_id)
+        for one in _looked_at(listing, start, end, person_id, busy=True)
         if one.units < MILLI
         and not any(time.starts_at < one.ends_at and one.starts_at < time.ends_at for time in closed)
     )
@@ -415,6 +443,8 @@ def check(
     Staff are bound by hours and by what is taken alone.
     Raises: what `check_time` raises, and Refusal("slot_taken").
     """
+    if not staff and rules(listing).quota_minutes:
+        people.lock(person_id)  # they may book something of it by another door at once
     check_time(listing, slot, person_id, staff=staff)
     there = left(listing, slot, person_id, but)
     if there < units:
@@ -440,13 +470,38 @@ def check_time(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff:
         raise Refusal("slot_in_past", **facts)
     if not staff:
         _check_rules(listing, chosen, slot, person_id, facts)
-    opening = next((one for one in _openings(listing, slot.starts_at, slot.ends_at)
-                    if one.starts_at <= slot.starts_at and slot.ends_at <= one.ends_at), None)  # fmt: skip
+    opening = _opening(listing, slot)
     if opening is None:
         raise Refusal("outside_hours", hours=places.usual(places.own_hours(listing)), **facts)
-    step = chosen.step_minutes * MINUTE
-    if slot != opening if not step else any((moment - opening.starts_at) % step for moment in slot):
+    if not _fits(opening, slot, chosen):
         raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)
+
+
+def check_waitable(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff: bool = False) -> None:
+    """Whether somebody may wait for a slot. Raises: what `check_time` raises; "too_soon" for the staff too."""
+    check_time(listing, slot, person_id, staff=staff)
+    if last_call(listing, slot) <= clock.now_ms():
+        raise Refusal(
+            "too_soon", notice=rules(listing).notice_minutes, code=listing["code"], title=listing["title"],
+            phone=listing["place_phone"],
+        )  # fmt: skip
+
+
+def _opening(listing: Mapping[str, Any], slot: Slot) -> Slot | None:
+    """The opening of a listing in which a slot lies."""
+    openings = _openings(listing, slot.starts_at, slot.ends_at)
+    return next((one for one in openings if one.starts_at <= slot.starts_at and slot.ends_at <= one.ends_at), None)
+
+
+def _fits(opening: Slot, slot: Slot, chosen: Rules) -> bool:
+    step = chosen.step_minutes * MINUTE
+    return all((moment - opening.starts_at) % step == 0 for moment in slot) if step else slot == opening
+
+
+def is_slot(listing: Mapping[str, Any], slot: Slot) -> bool:
+    """Whether there is such a slot: hours and steps may have changed since somebody asked for it."""
+    opening = _opening(listing, slot)
+    return opening is not None and _fits(opening, slot, rules(listing))
 
 
 def last_call(listing: Mapping[str, Any], slot: Slot) -> int:
@@ -473,7 +528,6 @@ def _check_rules(
     if chosen.quota_minutes:
         monday = clock.local(db.from_ms(slot.starts_at), settings.get().timezone)
         monday = monday.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=monday.weekday())
-        people.lock(person_id)
         used = db.value(
             "SELECT CAST(COALESCE(SUM(ends_at - starts_at), 0) AS BIGINT) FROM reservation WHERE listing_id = ? "
             "AND person_id = ? AND starts_at >= ? AND starts_at < ? "

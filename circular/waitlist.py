@@ -12,7 +12,8 @@ wants much keeps their rank and holds nobody up. An offer is taken by `take`, or
 
 A session that is full, or an hour of a machine, is waited for by its slot: in one queue a listing, of which those whose
 slots overlap stand before one another. There is one offer at a time of a moment, and none ends after the slot can still be
-booked. When nothing came free until then, those who waited for it are told.
+booked. Who could not book it, or not hear of it in time, is passed over and keeps their rank. When nothing came free until
+the last moment, those who waited for it are told.
 
 `reservations` calls `_follow` in the transaction of each change; `sweep` sees to what no verb tells: time, and files.
 Every verb writes the listing's lock first, so the queue of a listing changes in one hand at a time.
@@ -174,7 +175,7 @@ def join(
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
     "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed" |
-    "slot_not_allowed") and, for a slot, what `slots.check_time` raises.
+    "slot_not_allowed" | "already_booked" | "above_maximum") and, for a slot, what `slots.check_waitable` raises.
     """
     with db.transaction():
         _lock(code, slot)
@@ -185,17 +186,20 @@ def join(
         reservations.check_reservable(listing, slot)
         reservations.check_gates(listing)
         wanted = reservations.check_quantity(listing, quantity)
+        if slot is not None and reservations.holds(person_id, listing["id"], slot):
+            raise Refusal("already_booked", code=code, title=listing["title"], **_begins(slot))
         waiting = [
             one for one in _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
-            if _slot(one) == slot
+            if slot is None or (one["starts_at"] < slot.ends_at and slot.starts_at < one["ends_at"])
         ]  # fmt: skip
-        if waiting:
-            return _resume(waiting[0])
+        if waiting:  # on a page, whoever types a number may not be who reads its texts: nothing changes
+            return waiting[0] if actor.door == "web" else _resume(waiting[0])
         if slot is None:
             reservations.check_shares(listing, wanted, person_id)
             there = listing["available"]
         else:
-            slots.check_time(listing, slot, person_id, staff=actor.works_at(listing["place_id"]))
+            slots.check_waitable(listing, slot, person_id, staff=actor.works_at(listing["place_id"]))
+            _check_most(listing, wanted)
             there = slots.left(listing, slot, person_id)
         if wanted <= there:
             raise Refusal(
@@ -219,6 +223,15 @@ def join(
         return joined
 
 
+def _check_most(listing: Mapping[str, Any], wanted: int) -> None:
+    """More than there is of a session never comes free. Raises: Refusal("above_maximum")."""
+    if wanted > listing["quantity"]:
+        raise Refusal(
+            "above_maximum", code=listing["code"], title=listing["title"], maximum=catalog.amount(listing["quantity"]),
+            unit=listing["unit"],
+        )  # fmt: skip
+
+
 def join_by_phone(
     phone: str, code: str, quantity: object, origin: str, *, visitor: str, slot: slots.Slot | None = None
 ) -> dict[str, Any]:
@@ -237,6 +250,10 @@ def join_by_phone(
 def _slot(found: Mapping[str, Any]) -> slots.Slot | None:
     """What time somebody waits for; None for a lot."""
     return None if found["starts_at"] is None else slots.Slot(found["starts_at"], found["ends_at"])
+
+
+def _must_slot(found: Mapping[str, Any]) -> slots.Slot:
+    return slots.Slot(found["starts_at"], found["ends_at"])
 
 
 def _begins(slot: slots.Slot | None) -> dict[str, object]:
@@ -384,19 +401,24 @@ def _restless_slots(limit: int) -> list[str]:
     """The listings of which a slot that somebody waits for is over, or came free by no verb (a file has changed the hours):
     the next slots are looked at.
     """
-    found = _select(
-        f"w.starts_at IS NOT NULL AND {catalog.QUEUED} AND l.status = 'published' ORDER BY w.starts_at, w.id LIMIT ?",
-        limit,
-    )
-    return [one["listing"] for one in found if _is_restless(catalog.get(one["listing"], TOWN), one)]
+    found = _select(f"w.starts_at IS NOT NULL AND {catalog.QUEUED} ORDER BY w.starts_at, w.id LIMIT ?", 5 * limit)
+    queues: dict[str, list[dict[str, Any]]] = {}
+    for one in found:
+        queues.setdefault(one["listing"], []).append(one)
+    return [code for code, queue in queues.items() if _is_restless(catalog.get(code, TOWN), queue)]
 
 
-def _is_restless(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
-    if slots.last_call(listing, slots.Slot(one["starts_at"], one["ends_at"])) <= _now() or _is_over(listing):
+def _is_restless(listing: Mapping[str, Any], queue: list[dict[str, Any]]) -> bool:
+    if _is_over(listing) or any(slots.last_call(listing, _must_slot(one)) <= _now() for one in queue):
         return True
-    if one["state"] == "waiting":
-        return _may_have(listing, one, _offered(listing["id"]))
-    return _is_gone(listing, one)
+    if listing["status"] != "published":
+        return False
+    offered, free = _offered(listing["id"]), slots.unbooked(listing, [_must_slot(one) for one in queue])
+    return any(
+        not slots.is_slot(listing, _must_slot(one)) or _is_gone(listing, one)
+        or (one["state"] == "waiting" and one["quantity"] <= units and _may_have(listing, one, offered))
+        for one, units in zip(queue, free, strict=True)
+    )  # fmt: skip
 
 
 def _settle(code: str) -> None:
@@ -417,15 +439,32 @@ def _follow(listing_id: int, made: Mapping[str, Any] | None) -> None:
     queued = f"SELECT w.listing_id FROM waiting w WHERE w.listing_id = ? AND {catalog.QUEUED} LIMIT 1"
     if not db.rows(queued if lot else _QUEUES, *([listing_id] if lot else [listing_id] * 3)):
         return
-    if made is not None:  # an offer is answered by any reservation; who waits for less than they got waits no more
-        slot = _slot(made)
-        overlaps = "starts_at IS NULL" if slot is None else "starts_at < ? AND ends_at > ?"
-        db.run(
-            "UPDATE waiting SET state = 'taken', ended_at = ? WHERE listing_id = ? AND person_id = ? "
-            f"AND {overlaps} AND (state = 'offered' OR (state = 'waiting' AND quantity <= ?))",
-            _now(), listing_id, made["person_id"], *((slot.ends_at, slot.starts_at) if slot else ()), made["quantity"],
-        )  # fmt: skip
+    if made is not None:
+        _answer(listing_id, made)
     _pass_on(listing_id)
+
+
+def _answer(listing_id: int, made: Mapping[str, Any]) -> None:
+    """An offer is answered by any reservation of it, or of some of its time; who waits for no more than they got waits no
+    more.
+    """
+    slot, ended = _slot(made), "UPDATE waiting SET state = 'taken', ended_at = ? WHERE person_id = ?"
+    if slot is None:
+        db.run(
+            f"{ended} AND listing_id = ? AND starts_at IS NULL "
+            "AND (state = 'offered' OR (state = 'waiting' AND quantity <= ?))",
+            _now(), made["person_id"], listing_id, made["quantity"],
+        )  # fmt: skip
+        return
+    db.run(
+        f"{ended} AND listing_id = ? AND state = 'waiting' AND quantity <= ? AND starts_at >= ? AND ends_at <= ?",
+        _now(), made["person_id"], listing_id, made["quantity"], *slot,
+    )  # fmt: skip
+    both = (listing_id, *slots.family(listing_id))
+    db.run(
+        f"{ended} AND listing_id IN ({', '.join('?' * len(both))}) AND state = 'offered' AND starts_at < ? AND ends_at > ?",
+        _now(), made["person_id"], *both, slot.ends_at, slot.starts_at,
+    )  # fmt: skip
 
 
 # The listings with a queue, of one and of what blocks it or is blocked by it.
@@ -437,10 +476,10 @@ _QUEUES = (
 
 
 def _pass_on(listing_id: int) -> None:
-    """Something of a listing may have come free: serve its queue, and of what it blocks, theirs. Called with its lock."""
+    """Something of a listing may have come free: serve its queue, and those of its family. Called with all their locks
+    (`slots.lock`).
+    """
     for (queued_id,) in sorted(db.rows(_QUEUES, listing_id, listing_id, listing_id)):
-        if queued_id != listing_id:
-            catalog.lock_all([queued_id])
         _serve(queued_id)
 
 
@@ -456,14 +495,18 @@ def _serve(listing_id: int) -> None:
     """Offer what is free to the first in the queue for whom it is enough, unless an offer is open. Called with the listing's
     lock.
     """
-    listing = catalog.get(db.value("SELECT code FROM listing WHERE id = ?", listing_id), TOWN)
+    listing = catalog.get(catalog.code_of(listing_id), TOWN)
     if _is_over(listing):
         _close(listing)
-    elif listing["status"] == "published":  # a draft may be published again
-        if listing["kind"] == "material":
-            _serve_lot(listing)
-        else:
-            _serve_slots(listing)
+        return
+    if listing["kind"] != "material":
+        _clear_past(listing)
+    if listing["status"] != "published":  # a draft: it may be published again
+        return
+    if listing["kind"] == "material":
+        _serve_lot(listing)
+    else:
+        _serve_slots(listing)
 
 
 def _serve_lot(listing: Mapping[str, Any]) -> None:
@@ -475,25 +518,38 @@ def _serve_lot(listing: Mapping[str, Any]) -> None:
             return
 
 
-def _serve_slots(listing: Mapping[str, Any]) -> None:
-    """Of each slot that is waited for; what was offered and is not there any more is taken back."""
+def _clear_past(listing: Mapping[str, Any]) -> None:
+    """Nobody waits for a slot that can be booked no more: they are told, unless it is long over."""
     for one in _select(f"w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id", listing["id"]):
-        if slots.last_call(listing, slots.Slot(one["starts_at"], one["ends_at"])) <= _now():
+        if slots.last_call(listing, _must_slot(one)) > _now():
+            continue
+        offered = one["state"] == "offered"
+        _end(one["id"], "lapsed" if offered else "closed")
+        if one["starts_at"] > _now() - LATE:
+            kind = "offer_lapsed" if offered else "wait_in_vain"
+            notices.tell(one["person_id"], kind, title=listing["title"], code=listing["code"], slot_at=one["starts_at"])
+
+
+def _serve_slots(listing: Mapping[str, Any]) -> None:
+    """Of each slot that is waited for; what was offered and is not there any more is taken back, what is no slot any more
+    is over.
+    """
+    for one in _select(f"w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id", listing["id"]):
+        if not slots.is_slot(listing, _must_slot(one)):
             _end(one["id"], "closed")
-            notices.tell(
-                one["person_id"], "wait_in_vain", title=listing["title"], code=listing["code"], slot_at=one["starts_at"]
-            )
+            notices.tell(one["person_id"], "wait_closed", title=listing["title"], slot_at=one["starts_at"])
         elif _is_gone(listing, one):
             _take_back(one)
-    for one in _in_order(listing["id"]):
-        if _may_have(listing, one, _offered(listing["id"])):
+    queue = _in_order(listing["id"])
+    for one, units in zip(queue, slots.unbooked(listing, [_must_slot(one) for one in queue]), strict=True):
+        if one["quantity"] <= units and _may_have(listing, one, _offered(listing["id"])):
             _offer(listing, one)
 
 
 def _may_have(listing: Mapping[str, Any], one: Mapping[str, Any], offered: Iterable[Mapping[str, Any]]) -> bool:
     """Whether it is somebody's turn: what they wait for is free, and nobody else decides on some of that time."""
     open_ = any(other["starts_at"] < one["ends_at"] and one["starts_at"] < other["ends_at"] for other in offered)
-    return not open_ and _is_there(listing, one)
+    return not open_ and _is_there(listing, one) and slots.may_have(listing, _must_slot(one), one["person_id"])
 
 
 def _is_gone(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
@@ -503,8 +559,8 @@ def _is_gone(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
 
 def _is_there(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
     """Whether somebody can book the slot that they wait for, or were offered."""
-    slot = slots.Slot(one["starts_at"], one["ends_at"])
-    return slots.is_open(listing, slot) and one["quantity"] <= slots.left(listing, slot, one["person_id"])
+    slot = _must_slot(one)
+    return slots.is_slot(listing, slot) and one["quantity"] <= slots.left(listing, slot, one["person_id"])
 
 
 def _offered(listing_id: int) -> list[dict[str, Any]]:
@@ -598,7 +654,9 @@ def export(person_id: int) -> list[dict[str, Any]]:
 
 def erase(person_id: int) -> None:
     """A person never waited; who comes after them moves up. Inside a transaction."""
-    for waiting in _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id", person_id):
+    live = _select("w.person_id = ? AND w.state IN ('waiting', 'offered') ORDER BY w.id", person_id)
+    slots.lock(*(waiting["listing"] for waiting in live))
+    for waiting in live:
         leave(Actor(person_id, "resident", "personal"), waiting["reference"])
     db.run("DELETE FROM waiting WHERE person_id = ?", person_id)
 

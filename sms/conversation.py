@@ -383,6 +383,8 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     found = yield Call("slots", {"code": code, "words": args.get("words", ""), **asked})
     if found["exact"]:
         return (yield from _reserve(state, {"code": code, "slot": found["items"][0]}))
+    if found["own"]:
+        return Said(Screen("slot_reserved", reservation_facts(found["own"])))
     taken, title = found["taken"], found["title"]
     question = _question(["waitlist", {"code": code, "slot": taken}]) if taken else {}
     if not found["items"] and taken:
@@ -391,7 +393,7 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     if not found["items"]:
         full = yield Call("full_slots", {"code": code, "words": "", "since": args.get("since")})
         if full["items"]:
-            return _full(full, code)
+            return _full(full, {"code": code})
         return _simply("slots_none", title=title, phone=Phone(found["phone"]))
     after = opened(state, **{**question, "context": "after_list"})
     if len(found["items"]) > LINES:
@@ -418,20 +420,20 @@ def _slot_rows(found: list[list[int]], command: Command) -> tuple[Row, ...]:
 def _full_slots(state: State, args: dict[str, Any]) -> Step:
     """The slots that are all taken, and for which one can wait: `W 50305`. `W 50305 VEN 18H` waits at once."""
     code = str(args["code"])
-    known = {name: args.get(name) for name in ("since", "quantity")}
-    found = yield Call("full_slots", {"code": code, "words": args.get("words", ""), "since": known["since"]})
+    wanted = {"code": code, **({"quantity": args["quantity"]} if args.get("quantity") else {})}
+    found = yield Call("full_slots", {"code": code, "words": args.get("words", ""), "since": args.get("since")})
     if found["named"]:
-        return (yield from _waitlist(state, {"code": code, "slot": found["named"], "quantity": known["quantity"]}))
+        return (yield from _waitlist(state, {**wanted, "slot": found["named"]}))
     if not found["items"]:
         return (yield from _slots(state, {"code": code}))
-    return _full(found, code)
+    return _full(found, wanted)
 
 
-def _full(found: Mapping[str, Any], code: str) -> Said:
+def _full(found: Mapping[str, Any], wanted: dict[str, Any]) -> Said:
     after: State = {"context": "after_list"}
     if len(found["items"]) > LINES:
-        after["more"] = ["full_slots", {"code": code, "since": found["items"][LINES][0]}]
-    rows = _slot_rows(found["items"], Command("waitlist", {"code": code}))
+        after["more"] = ["full_slots", {**wanted, "since": found["items"][LINES][0]}]
+    rows = _slot_rows(found["items"], Command("waitlist", wanted))
     return Said(Screen("slots_full", {"title": found["title"]}, "slot_line", rows), after)
 
 

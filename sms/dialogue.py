@@ -170,7 +170,8 @@ def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
 # --- reserving --------------------------------------------------------------------------------------------------------
 def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[int] | None) -> dict[str, Any]:
     """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour. `taken`: the
-    slot that they name, or that was `wanted`, where it is not free; `full`: whether any before the last shown is taken.
+    slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked of that; `full`:
+    whether any before the last shown is taken.
     """
     when = _when(words)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
@@ -180,9 +181,10 @@ def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[in
     exact = named and items[:1] and items[0][0] == start  # else: what is free from then on
     begins = wanted[0] if wanted else start if named and not exact else None
     taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id)
+    own = reservations.holds(turn.person_id, listing["id"], taken[0]) if taken else None
     full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id))
     return {
-        "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full,
+        "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full, "own": own,
         "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
 

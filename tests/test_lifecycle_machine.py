@@ -190,17 +190,20 @@ class Machine(waiting.Machine):
     def taken(self, begin: Any) -> bool:
         return any(other == begin for _, other, _ in self.booked)
 
+    def servable(self, begin: Any) -> bool:
+        """Whether an offer of an hour could be read before it begins, and taken."""
+        return bool(
+            clock.waking(self.now, "America/Martinique") < begin and self.now <= begin <= self.now + timedelta(days=60)
+        )
+
     def kept(self, person: Any, begin: Any) -> bool:
         """Whether an hour that nobody has booked is kept for somebody else."""
-        for other, hour, until, aside in self.line:
-            if hour != begin or aside:
-                continue
-            mine = other == person and not (until and until <= self.now)
-            if mine and (until or not any(one[1] == begin and one[2] for one in self.line)):
-                return False
-            if not mine:
-                return True
-        return False
+        rows = [one for one in self.line if one[1] == begin and not one[3] and (one[2] or self.servable(begin))]
+        own = [one for one in rows if one[0] == person and not (one[2] and one[2] <= self.now)]
+        if own and own[0][2]:
+            return False
+        others = [n for n, one in enumerate(rows) if one not in own and (one[2] or not own or n < rows.index(own[0]))]
+        return bool(others)
 
     def can_book(self, person: Any, begin: Any) -> bool:
         soon = self.now <= begin <= self.now + timedelta(days=60)
@@ -209,7 +212,7 @@ class Machine(waiting.Machine):
     def serve_saw(self) -> None:
         self.line = [one for one in self.line if one[1] > self.now]
         for begin in HOURS:
-            here = [one for one in self.line if one[1] == begin and not one[3]]
+            here = [one for one in self.line if one[1] == begin and not one[3] and (one[2] or self.servable(begin))]
             if here and not self.taken(begin) and not any(one[2] for one in here):
                 here[0][2] = min(clock.after_waking(self.now, 2, "America/Martinique"), begin)
 
@@ -283,10 +286,12 @@ class Machine(waiting.Machine):
         try:
             waitlist.join(person, person.person_id or 0, self.saw, None, self.name(), slot=self.slot(begin))
         except Refusal as refusal:
-            soon = self.now <= begin <= self.now + timedelta(days=60)
-            assert known is None and refusal.code == (
-                "still_available" if soon else "slot_in_past" if begin < self.now else "too_far"
-            )
+            if any(one[0] == person and one[1] == begin and begin + HOUR > self.now for one in self.booked):
+                assert refusal.code == "already_booked"
+                return
+            soon = self.now < begin <= self.now + timedelta(days=60)
+            late = "slot_in_past" if begin < self.now else "too_soon" if begin == self.now else "too_far"
+            assert known is None and refusal.code == ("still_available" if soon else late)
             assert not soon or self.can_book(person, begin)
             return
         if known is None:

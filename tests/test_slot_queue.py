@@ -106,7 +106,7 @@ def test_whatever_frees_a_time_serves_its_queue(town: Town) -> None:
 
 
 def test_hours_that_a_file_changes(town: Town, traveller: Any) -> None:
-    """What can be booked only since then is offered by the sweep; what cannot any more is taken back."""
+    """What can be booked only since then is offered by the sweep; what is no slot any more is waited for no more."""
     code = machine(town, opening_hours="Mo-Su 09:00-17:00")
     for hour in (24, 25):
         book(town, code, at(hour))
@@ -118,8 +118,8 @@ def test_hours_that_a_file_changes(town: Town, traveller: Any) -> None:
 
     db.run("UPDATE listing SET opening_hours = 'Mo-Su 15:00-17:00' WHERE code = ?", code)
     assert waitlist.sweep() > 0
-    assert states() == ["waiting", "waiting"]
-    assert len(told("offer_gone")) == 2
+    assert states() == ["closed", "closed"]
+    assert len(told("wait_closed")) == 2
 
 
 def test_a_room_and_what_stands_in_it(town: Town) -> None:
@@ -139,6 +139,7 @@ def test_a_room_and_what_stands_in_it(town: Town) -> None:
             book(town, code, at(3), quantity=1)
     assert take(town)
     assert states().count("offered") == 0
+    assert told("offer_gone") == []  # who had the other was not told that it is gone: they have what they chose
 
 
 def test_maintenance_takes_an_offer_back(town: Town) -> None:
@@ -201,6 +202,133 @@ def test_what_cannot_be_waited_for(town: Town) -> None:
     with refused("quota_exceeded"):
         wait(town, code, at(3))
     assert states() == []
+
+
+def test_whoever_has_it_does_not_wait_for_it(town: Town) -> None:
+    """Nor for more than there is, nor twice for one time."""
+    code = machine(town)
+    book(town, code, at(3, 2))
+    with refused("already_booked"):
+        wait(town, code, at(4), FABIOLA)
+    with refused("above_maximum"):
+        wait(town, code, at(3), quantity=2)
+    first = wait(town, code, at(3))
+    assert wait(town, code, at(3, 2))["reference"] == first["reference"]
+    slots.set_rules(town.staff, code, {"notice_minutes": 600})
+    with refused("too_soon"):
+        waitlist.join(town.staff, town.person(MIRTHA).person_id or 0, code, None, "staff", slot=at(3))
+
+
+def test_who_cannot_book_it_is_passed_over(town: Town) -> None:
+    """A training that ran out, a quota that is used up: the next one is asked, and the first keeps their rank."""
+    code = machine(town)
+    held = book(town, code, at(24))
+    wait(town, code, at(24))
+    wait(town, code, at(24), MIRTHA)
+    book(town, code, at(26), JOSEPH)
+    slots.set_rules(town.staff, code, {"quota_minutes": 60})
+
+    reservations.cancel(town.staff, held["reference"])
+
+    assert states() == ["waiting", "offered"]
+    assert take(town, MIRTHA)
+
+
+def test_what_nobody_can_have_is_kept_for_nobody(town: Town) -> None:
+    """A room that is not shown any more does not keep what stands in it."""
+    room, saw = machine(town, kind="room", title="Atelier", category="salle"), machine(town)
+    slots.set_rules(town.staff, saw, {"parent": room})
+    held = book(town, room, at(24))
+    wait(town, room, at(24))
+    consequences.revise_listing(town.staff, room, {"status": "draft"}, None)
+    reservations.cancel(town.staff, held["reference"])
+
+    assert book(town, saw, at(24))["state"] == "held"
+
+
+def test_steps_that_change(town: Town) -> None:
+    """An hour that is no slot any more is offered to nobody; those who waited for it are told."""
+    code = machine(town)
+    held = book(town, code, at(24))
+    wait(town, code, at(24))
+    slots.set_rules(town.staff, code, {"step_minutes": 120})
+    reservations.cancel(town.staff, held["reference"])
+    assert states() == ["closed"]
+    assert len(told("wait_closed")) == 1
+    assert told("offer") == []
+
+
+def test_nobody_is_asked_in_their_sleep(town: Town, traveller: Any) -> None:
+    """What comes free at night and begins before a text may leave is anybody's."""
+    code = machine(town, opening_hours="Mo-Su 07:00-17:00")
+    slot = at(21)  # Tuesday at 7
+    held = book(town, code, slot)
+    wait(town, code, slot)
+    traveller.shift(timedelta(hours=12))
+    reservations.cancel(town.staff, held["reference"])
+
+    assert told("offer") == []
+    assert book(town, code, slot, MIRTHA)["state"] == "held"
+    traveller.shift(timedelta(hours=9))
+    waitlist.sweep()
+    assert len(told("wait_in_vain")) == 1
+
+
+def test_an_hour_of_two_that_are_waited_for(town: Town) -> None:
+    """Whoever books one of them still waits for both."""
+    code = machine(town)
+    book(town, code, at(25))
+    wait(town, code, at(24, 2))
+    book(town, code, at(24), JOSEPH)
+    assert states() == ["waiting"]
+
+
+def test_a_place_that_closes(town: Town) -> None:
+    """Those who wait for a time at which it does not open any more are told, without having to wait for that time."""
+    code = machine(town)
+    book(town, code, at(24))
+    wait(town, code, at(24))
+    consequences.close_place(town.staff, "la-sphere", {"from": "2026-11-24", "to": "2026-11-24"})
+    waitlist.sweep()
+    assert states() == ["closed"]
+    assert len(told("wait_closed")) == 1
+
+
+def test_changing_and_booking_wait_in_no_ring(town: Town, database_url: str) -> None:
+    """A machine is described anew while it is booked, and somebody waits for its room: nothing breaks off."""
+    room, saw = machine(town, kind="room", title="Atelier", category="salle"), machine(town)
+    slots.set_rules(town.staff, saw, {"parent": room})
+    book(town, room, at(24))
+    wait(town, room, at(24))
+    who = town.person(MIRTHA)
+    broken: list[str] = []
+    start = threading.Barrier(2)
+
+    def run(act: Any) -> None:
+        db.connect()
+        start.wait()
+        try:
+            for n in range(15):
+                act(n)
+        except Exception as error:
+            broken.append(repr(error))
+        finally:
+            db.close()
+
+    def change(n: int) -> None:
+        consequences.revise_listing(town.staff, saw, {"description": f"{n}"}, None)
+
+    def use(n: int) -> None:
+        made = reservations.reserve(who, who.person_id or 0, saw, None, f"ring:{n}", slot=at(26))
+        reservations.cancel(town.staff, made["reference"])
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in (change, use)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert broken == []
 
 
 def test_whoever_was_offered_a_time_is_shown_it(town: Town) -> None:

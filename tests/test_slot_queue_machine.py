@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from circular import consequences, db, reservations, slots, waitlist
+from circular import clock, consequences, db, reservations, slots, waitlist
 from circular.errors import Refusal
 from tests.town import Town
 
@@ -94,12 +94,19 @@ class Machine(RuleBasedStateMachine):
         hours = range(start, end, 3_600_000)
         return max(0, everything - max(sum(u for s, e, u in taken if s <= hour < e) for hour in hours))
 
+    def servable(self, start: int) -> bool:
+        """Whether an offer could be read before it is too late."""
+        return start > db.to_ms(clock.waking(self.now, "America/Martinique"))
+
     def fits(self, one: Wait, offers: list[Wait]) -> bool:
         return one.units <= self.unbooked(one.listing, one.start, one.end, offers)
 
     def kept(self, person: int, listing: int, slot: slots.Slot) -> list[Wait]:
         """What a person must leave to others of a slot."""
-        counts = [one for one in self.queue() if one.offered or (not one.aside and self.fits(one, []))]
+        counts = [
+            one for one in self.queue()
+            if one.offered or (not one.aside and self.servable(one.start) and self.fits(one, []))
+        ]  # fmt: skip
         lapsed = db.to_ms(self.now)
         own = [one for one in counts if one.person == person and not (one.offered and (one.until or 0) <= lapsed)]
         here = [
@@ -125,8 +132,14 @@ class Machine(RuleBasedStateMachine):
         person, slot, listing = self.people[who], self.slot(begin, long), self.ids[which]
         ident = person.person_id or 0
         waits = [
-            one for one in self.queue() if (one.person, one.listing, one.start, one.end) == (ident, listing, *slot)
-        ]
+            one for one in self.queue()
+            if (one.person, one.listing) == (ident, listing) and one.start < slot.ends_at and slot.starts_at < one.end
+        ]  # fmt: skip
+        own = db.value(
+            "SELECT 1 FROM reservation WHERE person_id = ? AND listing_id = ? AND starts_at < ? AND ends_at > ? "
+            "AND state = 'held' AND expires_at > ?",
+            ident, listing, slot.ends_at, slot.starts_at, db.to_ms(self.now),
+        )  # fmt: skip
         room = self.unbooked(listing, *slot, self.kept(ident, listing, slot))
         late = slot.starts_at < db.to_ms(self.now)
         try:
@@ -140,9 +153,11 @@ class Machine(RuleBasedStateMachine):
         try:
             waitlist.join(person, ident, self.codes[which], many, self.name(), slot=slot)
         except Refusal as refusal:
-            assert refusal.code == ("slot_in_past" if late else "too_many_waits")
+            gone = "slot_in_past" if late else "too_soon" if slot.starts_at == db.to_ms(self.now) else ""
+            expected = gone or ("above_maximum" if many * MILLI > self.many[listing] else "too_many_waits")
+            assert refusal.code == ("already_booked" if own else expected)
         else:
-            assert waits or not late
+            assert not own and (waits or not late)
 
     @rule(pick=st.integers(0, 9), by_staff=st.booleans())
     def give_up(self, pick: int, by_staff: bool) -> None:
@@ -217,11 +232,12 @@ class Machine(RuleBasedStateMachine):
                 if one.id in before and not before[one.id].offered:  # a new offer: nobody before could have had it
                     for first in queue:
                         overlap = first.listing == one.listing and first.start < one.end and one.start < first.end
-                        if overlap and first.id < one.id and not first.offered and not first.aside:
+                        waits = not first.offered and not first.aside and self.servable(first.start)
+                        if overlap and first.id < one.id and waits:
                             others = [other for other in offers if other != one]
                             open_ = any(other.start < first.end and first.start < other.end for other in others)
                             assert open_ or not self.fits(first, [other for other in offers if other != one])
-            elif not one.aside and not here and one.start > db.to_ms(self.now):
+            elif not one.aside and not here and self.servable(one.start):
                 slot = slots.Slot(one.start, one.end)
                 assert one.units > self.unbooked(
                     one.listing, one.start, one.end, self.kept(one.person, one.listing, slot)

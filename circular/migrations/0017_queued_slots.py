@@ -11,6 +11,7 @@ CREATE UNIQUE INDEX waiting_once ON waiting (person_id, listing_id, COALESCE(sta
 WHERE state IN ('waiting', 'offered');
 DROP INDEX waiting_one_offer;
 CREATE UNIQUE INDEX waiting_one_offer ON waiting (listing_id, COALESCE(starts_at, 0)) WHERE state = 'offered';
+CREATE INDEX waiting_next ON waiting (starts_at, id) WHERE starts_at IS NOT NULL AND state IN ('waiting', 'offered');
 CREATE INDEX waiting_slot ON waiting (listing_id, starts_at) WHERE starts_at IS NOT NULL AND state IN ('waiting', 'offered');
 """
 

@@ -57,7 +57,7 @@ def test_reserve_twice_by_one_form_reserves_once(town: Town, client: FlaskClient
 
 
 def test_wait_for_what_is_all_reserved(town: Town, client: FlaskClient) -> None:
-    """The page tells the rank, the phone hears of it by SMS, and what comes free is offered to it."""
+    """The phone hears of its rank by SMS, and what comes free is offered to it; the page tells nobody where it stands."""
     code = town.listing(quantity=1)["code"]
     held = town.reserve(town.person(), code, 1)
     page = read(client.get(f"/l/{code}"))
@@ -66,11 +66,11 @@ def test_wait_for_what_is_all_reserved(town: Town, client: FlaskClient) -> None:
     answers = [client.post(f"/l/{code}/wait", data=typed) for _ in range(2)]
 
     assert [answer.status_code for answer in answers] == [200, 200]
-    assert "Votre rang dans la file : 1" in read(answers[0]).one("main")["text"]
+    assert "Votre demande est notée" in read(answers[0]).one("main")["text"]
     assert f"W {code} STOP" in read(answers[0]).one("main")["text"]
     assert [notice.kind for notice in notices.untold(9)][-1:] == ["waiting"]
     reservations.cancel(town.person(), held["reference"])
-    assert "C'est votre tour" in read(client.post(f"/l/{code}/wait", data=typed)).one("main")["text"]
+    assert client.post(f"/l/{code}/wait", data=typed).data == answers[0].data
     assert [notice.kind for notice in notices.untold(9)][-2:] == ["waiting", "offer"]
     refused = client.post(f"/l/{code}/wait", data={**typed, "quantity": "viel"})
     assert refused.status_code == 422
@@ -94,7 +94,7 @@ def test_wait_for_a_session_that_is_full(town: Town, client: FlaskClient) -> Non
     assert chosen["value"] == f"wait:{first}"
     waiting = client.post(f"/l/{code}/reserve", data={"form": form, "slot": chosen["value"], "tel": "0696 00 00 03"})
     assert waiting.status_code == 200
-    assert "Votre rang dans la file : 1" in read(waiting).one("main")["text"]
+    assert "Votre demande est notée" in read(waiting).one("main")["text"]
     assert db.value("SELECT starts_at FROM waiting") == int(first.partition("-")[0])
     for language in ("en", "es", "pt", "gcf", "ht"):
         assert client.get(f"/l/{code}?lang={language}").status_code == 200
