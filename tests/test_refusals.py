@@ -352,6 +352,12 @@ def _slot_taken(w: World) -> Send:
     return send
 
 
+def _already_booked(w: World) -> Send:
+    code = w.machine()
+    made = w.book(code)({}).json
+    return w.post("/waitlist", {"listing": code, "slot": made["slot"]}, w.resident)
+
+
 def _quota_exceeded(w: World) -> Send:
     code = w.machine(quota_minutes=60)
     assert w.book(code)({}).status_code == 201
@@ -427,6 +433,7 @@ WAYS: dict[str, Callable[[World], Send]] = {
     "no_such_synonym": lambda w: w.send("DELETE", "/synonyms/truc", w.staff),
     "too_many_synonyms": _too_many_synonyms,
     "still_available": lambda w: w.post("/waitlist", {"listing": w.town.listing()["code"]}, w.resident),
+    "already_booked": _already_booked,
     "too_many_waits": _too_many_waits,
     "no_such_wait": lambda w: w.get("/waitlist/nothing", w.resident),
     "offer_lapsed": _offer_lapsed,
