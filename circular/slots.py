@@ -280,7 +280,9 @@ def _queued(listing: Mapping[str, Any], start: int, end: int) -> list[_Queued]:
         f"AND {catalog.QUEUED} AND (w.state = 'offered' OR w.suspended_at IS NULL) AND l.status = 'published' ORDER BY w.id",
         listing["id"], *related, end, start,
     )  # fmt: skip
-    groups = {listing_id: [Slot(*row[3:5]) for row in found if row[2] == listing_id] for _, _, listing_id, *_ in found}
+    groups: dict[int, list[Slot]] = {}
+    for _, _, listing_id, starts_at, ends_at, *_ in found:
+        groups.setdefault(listing_id, []).append(Slot(starts_at, ends_at))
     left = {}
     for listing_id, wanted in groups.items():
         one = listing if listing_id == listing["id"] else catalog.get(catalog.code_of(listing_id))
