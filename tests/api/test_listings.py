@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from circular import catalog
+from circular.api import writing
 from tests.town import Town
 
 URL = "/api/v1/listings"
@@ -297,3 +299,21 @@ def test_a_token_that_was_lost(town: Town, client: FlaskClient) -> None:
 
     problem(client.post(URL, json=PLANK, headers=lost), 401, "bad_token")
     assert client.post(URL, json=PLANK, headers=kept).status_code == 201
+
+
+def test_each_field_of_a_row_is_written_under_its_name() -> None:
+    """Lists are written by position: a column that is put in between would shift the others."""
+    kinds = catalog.Row.__annotations__
+    row = catalog.Row(
+        **{name: name if "str" in str(kind) else 1000 * n for n, (name, kind) in enumerate(kinds.items(), 1)}
+    )
+
+    (written,) = writing.listings([row._replace(hazards="[]", dimensions="{}", category="")], {})
+
+    names = set(catalog.Row._fields) & written.keys() - {"hazards", "dimensions", "category"}
+    assert len(names) > 25
+    for name in names:
+        value = getattr(row, name)
+        may_be = [value] if isinstance(value, str) else [value, value // 1000, writing.at(value)]
+        assert written[name] in may_be, name
+    assert (written["lat"], written["lon"]) == (row.latitude, row.longitude)
