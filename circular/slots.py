@@ -474,9 +474,17 @@ def check_time(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff:
         _check_rules(listing, chosen, slot, person_id, facts)
     opening = _opening(listing, slot)
     if opening is None:
-        raise Refusal("outside_hours", hours=places.usual(places.own_hours(listing)), **facts)
+        raise outside_hours(listing)
     if not _fits(opening, slot, chosen):
         raise Refusal("not_on_grid", step=chosen.step_minutes, **facts)
+
+
+def outside_hours(listing: Mapping[str, Any]) -> Refusal:
+    """What is said of a time at which a listing is closed."""
+    return Refusal(
+        "outside_hours", hours=places.usual(places.own_hours(listing)), code=listing["code"], title=listing["title"],
+        phone=listing["place_phone"],
+    )  # fmt: skip
 
 
 def check_waitable(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff: bool = False) -> None:
@@ -498,6 +506,13 @@ def _opening(listing: Mapping[str, Any], slot: Slot) -> Slot | None:
 def _fits(opening: Slot, slot: Slot, chosen: Rules) -> bool:
     step = chosen.step_minutes * MINUTE
     return all((moment - opening.starts_at) % step == 0 for moment in slot) if step else slot == opening
+
+
+def slot_at(listing: Mapping[str, Any], moment: int) -> Slot | None:
+    """The slot of the grid in which a moment lies; None when the listing is closed then."""
+    step = rules(listing).step_minutes * MINUTE
+    slots = (slot for opening in _openings(listing, moment, moment + 1) for slot in _grid(opening, step))
+    return next((slot for slot in slots if slot.starts_at <= moment < slot.ends_at), None)
 
 
 def is_slot(listing: Mapping[str, Any], slot: Slot) -> bool:

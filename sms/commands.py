@@ -429,16 +429,17 @@ _LISTS = lexicon.words("liste list lista")
 def _waitlist(line: Line) -> Command | None:
     """`W 41271`, `W1`, `liste d'attente pour 41271`, `W 50305 VEN 18H`; with STOP it is given up, with PAUSE set aside."""
     said = {token for token in line.tokens if not token[0].isdigit()}
+    timed = line.times > 0 and bool(line.codes or line.numbers)
+    around = _AROUND_WAIT | (lexicon.TIMES if timed else frozenset())
     for end, word in (("leave", _STOP), ("pause", lexicon.PAUSE)):
-        ends = said & word and said & _WAIT and not said - word - _AROUND_WAIT and not line.asks
+        ends = said & word and said & _WAIT and not said - word - around and not line.asks
         if ends and len(line.codes) <= 1 and not line.pins:
             choices = [number.choice for number in line.numbers if number.choice is not None]
             which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
-            return Command("waitlist", {**which, end: True})
-    around = _AROUND_WAIT | (lexicon.TIMES if line.times > 0 and (line.codes or line.numbers) else frozenset())
+            return Command("waitlist", {**which, end: True, **_told_when(line, word)})
     if line.asks or line.negated or not said & _WAIT or said - around or len(line.codes) > 1 or line.pins:
         return None
-    when = {"words": " ".join(line.tokens[line.times :])} if line.times >= 0 else {}
+    when = _told_when(line)
     if line.codes:
         quantity = {"quantity": line.numbers[0].quantity} if len(line.numbers) == 1 else {}
         return Command("waitlist", {"code": line.codes[0], **quantity, **when})
@@ -447,6 +448,12 @@ def _waitlist(line: Line) -> Command | None:
         quantity = {"quantity": line.numbers[1].quantity} if len(line.numbers) == 2 else {}
         return Command("waitlist", {"choice": choice, **quantity, **when}) if choice is not None else None
     return Command("waitlist") if said & _LISTS else None
+
+
+def _told_when(line: Line, but: frozenset[str] = frozenset()) -> dict[str, str]:
+    """The day and the hour in a line, without other words that stand after them."""
+    words = [token for token in line.tokens[line.times :] if token not in but] if line.times >= 0 else []
+    return {"words": " ".join(words)} if words else {}
 
 
 _EXTEND = _keywords("extend") | lexicon.EXTEND

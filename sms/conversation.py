@@ -418,14 +418,21 @@ def _slot_rows(found: list[list[int]], command: Command) -> tuple[Row, ...]:
 
 
 def _full_slots(state: State, args: dict[str, Any]) -> Step:
-    """The slots that are all taken, and for which one can wait: `W 50305`. `W 50305 VEN 18H` waits at once."""
-    code = str(args["code"])
+    """The slots that are all taken, and for which one can wait: `W 50305`. `W 50305 VEN 18H` waits at once. Whoever has set
+    their place aside goes on.
+    """
+    code, words = str(args["code"]), args.get("words", "")
     wanted = {"code": code, **({"quantity": args["quantity"]} if args.get("quantity") else {})}
-    found = yield Call("full_slots", {"code": code, "words": args.get("words", ""), "since": args.get("since")})
+    if not words and not args.get("since"):
+        resumed = yield Call("resume_waits", {"code": code})
+        if resumed:
+            return _joined(state, resumed[0]) if len(resumed) == 1 else _waits_said(state, resumed)
+    found = yield Call("full_slots", {"code": code, "words": words, "since": args.get("since")})
     if found["named"]:
         return (yield from _waitlist(state, {**wanted, "slot": found["named"]}))
     if not found["items"]:
-        return (yield from _slots(state, {"code": code}))
+        waits = [one for one in (yield Call("waits", {})) if one["listing"] == code]
+        return _waits_said(state, waits) if waits else (yield from _slots(state, {"code": code}))
     return _full(found, wanted)
 
 
@@ -434,7 +441,8 @@ def _full(found: Mapping[str, Any], wanted: dict[str, Any]) -> Said:
     if len(found["items"]) > LINES:
         after["more"] = ["full_slots", {**wanted, "since": found["items"][LINES][0]}]
     rows = _slot_rows(found["items"], Command("waitlist", wanted))
-    return Said(Screen("slots_full", {"title": found["title"]}, "slot_line", rows), after)
+    key = "slots_full" if "more" in after else "slots_full_end"
+    return Said(Screen(key, {"title": found["title"]}, "slot_line", rows), after)
 
 
 def reserved_key(made: Mapping[str, Any]) -> str:
@@ -496,13 +504,17 @@ def entered_key(made: Mapping[str, Any]) -> str:
     return "entered" if made["allocation"] == "draw" else "entered_queue"
 
 
+def _named(found: Mapping[str, Any]) -> Value:
+    """The title of a listing, before it the time that it is booked or waited for; a kit has its own."""
+    begins = None if "count" in found else found["starts_at"]
+    return str(found["title"]) if begins is None else Session(found["title"], begins)
+
+
 def wait_facts(found: Mapping[str, Any]) -> dict[str, Value]:
     """What the texts say of a place in a queue (a noun's facts)."""
     until = found["offer_expires_at"] or 0  # while it is this person's turn
     quantity = Quantity(found["quantity"], found["unit"])
-    begins = found["starts_at"]
-    title = found["title"] if begins is None else Session(found["title"], begins)
-    facts: dict[str, Value] = {"title": title, "code": found["listing"], "rank": found["rank"]}
+    facts: dict[str, Value] = {"title": _named(found), "code": found["listing"], "rank": found["rank"]}
     return {**facts, "quantity": quantity, "day": Day(until), "time": Time(until)}
 
 
@@ -544,15 +556,15 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
     pin = args.get("pickup_code")
     if pin is not None:
         found = yield Call("reservation", {"pickup_code": pin})
-        options = (
-            Option("do_extend", Command("extend", {"pickup_code": pin})),
-            Option("do_cancel", Command("confirm_cancel", {"pickup_code": pin})),
-        )
-        return Said(Screen("mine_one", reservation_facts(found), options=options))
+        cancel = Option("do_cancel", Command("confirm_cancel", {"pickup_code": pin}))
+        if isinstance(_named(found), Session):  # it lasts as long as its time
+            return Said(Screen("slot_reserved", reservation_facts(found), options=(cancel,)))
+        extend = Option("do_extend", Command("extend", {"pickup_code": pin}))
+        return Said(Screen("mine_one", reservation_facts(found), options=(extend, cancel)))
     held = yield Call("mine", {"limit": MOST_MINE})
     rows = [_held_row(one) for one in held]
     rows += [_entry_row(one) for one in (yield Call("entries", {}))]
-    rows += [_wait_row(one) for one in (yield Call("waits", {"limit": 10}))]
+    rows += [_wait_row(one) for one in (yield Call("waits", {}))]
     if not rows:
         return _simply("mine_none")
     first = args.get("after", 0)
@@ -567,7 +579,9 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
 
 
 def _held_row(one: Mapping[str, Any]) -> Row:
-    return Row(reservation_facts(one), Command("mine", {"pickup_code": one["pickup_code"]}))
+    key = "mine_slot_line" if isinstance(_named(one), Session) else "mine_line"
+    facts = {**reservation_facts(one), "title": _named(one)}
+    return Row(facts, Command("mine", {"pickup_code": one["pickup_code"]}), key)
 
 
 def _entry_row(one: Mapping[str, Any]) -> Row:
@@ -584,8 +598,12 @@ def _wait_row(one: Mapping[str, Any]) -> Row:
 
 
 def _to_wait(one: Mapping[str, Any]) -> Command:
-    """What shows a place in a queue."""
-    return Command("wait", {"code": one["listing"], "reference": one["reference"]})
+    """What shows a place in a queue; its slot is what `W1` waits for again."""
+    return Command("wait", {"code": one["listing"], "reference": one["reference"], "slot": _slot_of(one)})
+
+
+def _slot_of(one: Mapping[str, Any]) -> list[int] | None:
+    return None if one["starts_at"] is None else [one["starts_at"], one["ends_at"]]
 
 
 def _entry(state: State, args: dict[str, Any]) -> Step:
@@ -599,26 +617,31 @@ def _entry(state: State, args: dict[str, Any]) -> Step:
 
 def _wait(state: State, args: dict[str, Any]) -> Step:
     """Where somebody waits for a listing, and what they may do about it."""
-    for one in (yield Call("waits", {"limit": 10})):
+    for one in (yield Call("waits", {})):
         if one["reference"] == args["reference"]:
-            if one["state"] == "offered":  # OUI and NON answer it, as they do the text that has told it
-                return Said(Screen("offer", wait_facts(one), options=OFFER_ANSWERS), kept(state))
+            if one["state"] == "offered":
+                return _offered(state, one)
             return Said(_wait_screen(one, one["state"] == "suspended"), kept(state))
     return (yield from _details(state, args))
+
+
+def _offered(state: State, one: Mapping[str, Any]) -> Said:
+    """It is somebody's turn: OUI and NON answer it, as they do the text that tells it."""
+    offers = [*state.get("offers", []), one["reference"]]
+    return Said(Screen("offer", wait_facts(one), options=OFFER_ANSWERS), {**kept(state), "offers": offers})
 
 
 def _wait_screen(one: Mapping[str, Any], paused: bool) -> Screen:
     known = {"code": one["listing"], "reference": one["reference"]}
     other = Option("do_pause", Command("waitlist", {**known, "pause": True}))
     if paused:
-        slot = None if one["starts_at"] is None else [one["starts_at"], one["ends_at"]]
-        other = Option("do_resume", Command("waitlist", {"code": one["listing"], "slot": slot}))
+        other = Option("do_resume", Command("waitlist", {"code": one["listing"], "slot": _slot_of(one)}))
     leave = Option("do_leave", Command("waitlist", {**known, "leave": True}))
     return Screen("wait_paused" if paused else "wait_one", wait_facts(one), options=(other, leave))
 
 
 def _mine_said(state: State, key: str, found: list[dict[str, Any]]) -> Said:
-    rows = tuple(_held_row(one)._replace(facts={"n": n, **reservation_facts(one)}) for n, one in enumerate(found, 1))
+    rows = tuple(row._replace(facts={"n": n, **row.facts}) for n, row in enumerate(map(_held_row, found), 1))
     return Said(Screen(key, {}, "mine_line", rows), opened(state, context="has_reservation"))
 
 
@@ -647,13 +670,14 @@ def _cancel(state: State, args: dict[str, Any]) -> Step:
             return (yield from _confirm_cancel(state, {"pickup_code": held[0]["pickup_code"]}))
         return _mine_said(state, "cancel_which", held)
     cancelled = yield Call("cancel", {"pickup_code": pin})
-    return _simply("cancelled", title=cancelled["title"], code=cancelled["listing"])
+    return _simply("cancelled", title=_named(cancelled), code=cancelled["listing"])
 
 
 def _confirm_cancel(state: State, args: dict[str, Any]) -> Step:
     found = yield Call("reservation", args)
     yes = Command("cancel", args)
-    screen = Screen("cancel_ask", reservation_facts(found), options=(Option("do_yes", yes),))
+    facts = {**reservation_facts(found), "title": _named(found)}
+    screen = Screen("cancel_ask", facts, options=(Option("do_yes", yes),))
     return Said(screen, {**kept(state), **_question([yes.intent, yes.args])})
 
 
@@ -681,17 +705,26 @@ def _waitlist(state: State, args: dict[str, Any]) -> Step:
     except Refusal as refusal:
         if refusal.code == "slot_not_allowed":
             return (yield from _details(state, {"code": code}))
+        if refusal.code == "still_available" and slot:
+            yes = ["reserve", {"code": code, "slot": slot, "quantity": quantity}]
+            free = Screen("slot_is_free", {"title": Session(refusal.facts["title"], slot[0])})
+            return Said(free, {**kept(state), **_question(yes)})
         if refusal.code != "not_reservable":
             raise
         return (yield from _full_slots(state, {"code": code, "words": args.get("words", ""), "quantity": quantity}))
-    return Said(Screen("waiting", wait_facts(waiting)))
+    return _joined(state, waiting)
+
+
+def _joined(state: State, waiting: Mapping[str, Any]) -> Said:
+    """Somebody waits; or it is their turn already."""
+    return _offered(state, waiting) if waiting["state"] == "offered" else Said(Screen("waiting", wait_facts(waiting)))
 
 
 def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
-    """Where somebody waits; the place in the queue of `code` is given up or, with `pause`, set aside. Where they wait for
-    several times of one thing, they are shown: each is a line.
+    """Where somebody waits; the place in the queue of `code`, or of a time of it, is given up or, with `pause`, set aside.
+    Where they wait for several times of one thing, they are shown: each is a line.
     """
-    found = yield Call("waits", {"limit": 10})
+    found = yield Call("waits", {"words": args.get("words", "")})
     meant = [one for one in found if args.get("reference") in (None, one["reference"]) and one["listing"] == code]
     if len(meant) == 1:
         one = meant[0]
@@ -700,11 +733,15 @@ def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
             return Said(_wait_screen(one, True))
         yield Call("leave_wait", {"reference": one["reference"]})
         return Said(Screen("wait_left", wait_facts(one)))
-    if not found:
-        return _simply("wait_what")
+    if not meant:
+        found = yield Call("waits", {})
+    return _waits_said(state, meant or found) if found else _simply("wait_what")
+
+
+def _waits_said(state: State, found: list[dict[str, Any]]) -> Said:
     rows = tuple(
         Row({"n": n, **wait_facts(one)}, _to_wait(one), WAIT_LINES.get(one["state"], ""))
-        for n, one in enumerate((meant or found)[:LINES], 1)
+        for n, one in enumerate(found[:LINES], 1)
     )
     return Said(Screen("waits", {}, "wait_line", rows), opened(state))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -194,17 +195,23 @@ def _when(words: str) -> moments.When | None:
 
 
 def _full_slots(turn: Turn, code: str, words: str, since: int | None) -> dict[str, Any]:
-    """The slots of a listing of which nothing is left, from a moment that words may name; `named`: the one that they name,
-    whether anything is left of it or not.
+    """The slots of a listing of which nothing is left and for which this person does not wait, from a moment that words may
+    name; `named`: the one that they name, whether anything is left of it or not.
+
+    Raises: Refusal("outside_hours") when it is closed at the day and hour that they name.
     """
     when, listing = _when(words), catalog.get(code)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
-    found = slots.full(listing, start, start + slots.LONGEST_LOOK, LINES + 1, turn.person_id)
-    named = None
-    if when is not None and when.exact:
-        free = slots.free(listing, start, start + 1, 1, turn.person_id)
-        named = next(([one[0], one[1]] for one in (*found, *free) if one[0] == start), None)
-    return {"items": [[*one] for one in found], "named": named, "title": listing["title"]}
+    if when is not None and when.exact and not since:
+        named = slots.slot_at(listing, start)
+        if named is None:
+            raise slots.outside_hours(listing)
+        return {"items": [], "named": [*named], "title": listing["title"]}
+    mine = {one["starts_at"] for one in waitlist.mine(turn.person_id) if one["listing"] == code}
+    most = LINES + 1 + len(mine)
+    full = slots.full(listing, start, start + slots.LONGEST_LOOK, most, turn.person_id)
+    items = [[*one] for one in full if one.starts_at not in mine]
+    return {"items": items[: LINES + 1], "named": None, "title": listing["title"]}
 
 
 def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = None) -> dict[str, Any]:
@@ -278,8 +285,20 @@ def _wait(turn: Turn, code: str, quantity: object, slot: list[int] | None) -> di
     return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
 
 
-def _waits(turn: Turn, limit: int) -> list[dict[str, Any]]:
-    return waitlist.mine(turn.person_id, limit)
+def _waits(turn: Turn, words: str = "") -> list[dict[str, Any]]:
+    """Where this person waits; with words that name a day, or a day and an hour: for what is then."""
+    found, when = waitlist.mine(turn.person_id), _when(words)
+    if when is None:
+        return found
+    first, midnight = db.to_ms(when.at), when.at.replace(hour=0, minute=0) + timedelta(days=1)
+    end = first + 1 if when.exact else db.to_ms(midnight)
+    return [one for one in found if first <= (one["starts_at"] or 0) < end]
+
+
+def _resume_waits(turn: Turn, code: str) -> list[dict[str, Any]]:
+    """What this person has set aside of a listing is waited for again."""
+    aside = [one for one in waitlist.mine(turn.person_id) if (one["listing"], one["state"]) == (code, "suspended")]
+    return [waitlist.resume(turn.actor, one["reference"]) for one in aside]
 
 
 def _leave_wait(turn: Turn, reference: str) -> None:
@@ -376,6 +395,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "waits": _waits,
     "leave_wait": _leave_wait,
     "suspend_wait": _suspend_wait,
+    "resume_waits": _resume_waits,
     "take_offer": _take_offer,
     "pass_offer": _pass_offer,
     "add_alert": _add_alert,
