@@ -41,7 +41,9 @@ REFUSALS: dict[str, Rule] = {
     "sold_out": Rule(Kind.CONFLICT, "Only {available} left. Ask for less, or choose another listing."),
     "not_reservable": Rule(Kind.CONFLICT, "This is booked for a time: give a slot of its availability."),
     "slot_not_allowed": Rule(Kind.CONFLICT, "This is no machine, tool, room or workshop: it has no slots."),
-    "slot_taken": Rule(Kind.CONFLICT, "This time is taken: choose one of the next free ones."),
+    "slot_taken": Rule(
+        Kind.CONFLICT, "This time is taken: choose one of the next free ones, or wait for it in its queue."
+    ),
     "outside_hours": Rule(Kind.CONFLICT, "It cannot be used then: choose a time within its opening hours."),
     "not_on_grid": Rule(Kind.CONFLICT, "Slots begin and end on its steps: choose one of its availability."),
     "slot_in_past": Rule(Kind.CONFLICT, "This time is over: choose a later one."),

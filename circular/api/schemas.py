@@ -144,6 +144,16 @@ class ListingOut(Schema):
     updated_at = _text(format="date-time")
 
 
+def _slot_in(what: str, *, required: bool = False) -> fields.Dict:
+    """A time that is asked for: `slots.read` says what is wrong with it."""
+    moment = {"type": "string", "format": "date-time"}
+    described = {"properties": {"starts_at": moment, "ends_at": moment}, "required": ["starts_at", "ends_at"]}
+    metadata = {"description": f"{what}; a time without an offset is local", **described}
+    return fields.Dict(required=True, metadata=metadata) if required else fields.Dict(
+        load_default=None, allow_none=True, metadata=metadata
+    )  # fmt: skip
+
+
 class ReservationIn(Strict):
     """What is asked when reserving."""
 
@@ -151,10 +161,7 @@ class ReservationIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
     )
-    slot = fields.Dict(
-        load_default=None, allow_none=True,
-        metadata={"description": "`starts_at` and `ends_at`, for what is no material: from its availability"},
-    )  # fmt: skip
+    slot = _slot_in("For what is no material: from its availability")
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
 
 
@@ -226,7 +233,7 @@ class SlotIn(Strict):
 class MoveIn(Strict):
     """Another slot."""
 
-    slot = fields.Dict(required=True, metadata={"description": "`starts_at` and `ends_at`"})
+    slot = _slot_in("From its availability", required=True)
 
 
 class FreeOut(Schema):
@@ -399,10 +406,7 @@ class WaitingIn(Strict):
     quantity = Number(
         load_default=None, metadata={"type": "number", "description": "In the listing's unit; its smallest when absent"}
     )
-    slot = fields.Dict(
-        load_default=None, allow_none=True,
-        metadata={"description": "`starts_at` and `ends_at`, for what is no material: one that is all taken"},
-    )  # fmt: skip
+    slot = _slot_in("For what is no material: one that is all taken")
     phone = fields.String(metadata={"description": "Who waits, when staff act for someone"})
 
 
@@ -578,9 +582,7 @@ class KitIn(Strict):
 
     phone = fields.String(metadata={"description": "Whose it is, when staff act for someone"})
     place = fields.String(metadata={"description": "A code of GET /places: from its stock alone"})
-    slot = fields.Dict(
-        allow_none=True, metadata={"description": "`starts_at` and `ends_at` of the machine: booked with the materials"}
-    )
+    slot = _slot_in("Of the machine: booked with the materials")
 
 
 class KitOut(Schema):
