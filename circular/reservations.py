@@ -370,10 +370,7 @@ def reserve(
     "entries_only" | "window_closed" | "slot_not_allowed") and, for a slot, what `slots.check` raises.
     """
     with db.transaction():
-        if slot is None:
-            catalog.lock(code)
-        else:
-            slots.lock(code)
+        slots.lock_for(code, slot)
         earlier = by_origin(origin)
         if earlier:
             return earlier
@@ -844,14 +841,14 @@ def _take(actor: Actor, reference: str) -> dict[str, Any]:
 
     Raises: Refusal("no_such_reservation").
     """
-    query = "SELECT l.code, r.starts_at FROM reservation r JOIN listing l ON l.id = r.listing_id WHERE r.reference = ?"
-    listing, starts_at = db.row(query, reference) or (None, None)
-    if listing is None:
+    query = (
+        "SELECT l.code, r.starts_at, r.ends_at FROM reservation r JOIN listing l ON l.id = r.listing_id "
+        "WHERE r.reference = ?"
+    )
+    found = db.dicts(query, reference)
+    if not found:
         raise Refusal("no_such_reservation")
-    if starts_at is None:
-        catalog.lock(listing)
-    else:
-        slots.lock(listing)
+    slots.lock_for(found[0]["code"], slots.of(found[0]))
     return get(actor, reference)
 
 

@@ -100,6 +100,11 @@ class Free(NamedTuple):
     units: int
 
 
+def of(found: Mapping[str, Any]) -> Slot | None:
+    """The slot of a reservation, or of a place in a queue; None of a lot."""
+    return None if found["starts_at"] is None else Slot(found["starts_at"], found["ends_at"])
+
+
 # --- rules ------------------------------------------------------------------------------------------------------------
 def rules(listing: Mapping[str, Any]) -> Rules:
     """The rules of a listing."""
@@ -201,16 +206,24 @@ def lock(*codes: str) -> None:
         locked |= wanted
 
 
+def lock_for(code: str, slot: Slot | None) -> None:
+    """Lock a listing for what is done to a slot of it (`lock`), or to a lot. Raises: as `lock` does."""
+    if slot is None:
+        catalog.lock(code)
+    else:
+        lock(code)
+
+
+# Parameters: the number of a listing, twice.
+FAMILY = (
+    "SELECT parent_id FROM slot_rule WHERE listing_id = ? AND parent_id IS NOT NULL "
+    "UNION SELECT listing_id FROM slot_rule WHERE parent_id = ?"
+)
+
+
 def family(listing_id: int) -> list[int]:
     """The room that something stands in, and what stands in a room."""
-    return [
-        int(row[0])
-        for row in db.rows(
-            "SELECT parent_id FROM slot_rule WHERE listing_id = ? AND parent_id IS NOT NULL "
-            "UNION SELECT listing_id FROM slot_rule WHERE parent_id = ?",
-            listing_id, listing_id,
-        )
-    ]  # fmt: skip
+    return [int(row[0]) for row in db.rows(FAMILY, listing_id, listing_id)]
 
 
 class _Taken(NamedTuple):

@@ -178,7 +178,7 @@ def join(
     "slot_not_allowed" | "already_booked" | "above_maximum") and, for a slot, what `slots.check_waitable` raises.
     """
     with db.transaction():
-        _lock(code, slot)
+        slots.lock_for(code, slot)
         earlier = _select("w.origin = ?", origin)
         if earlier:
             return earlier[0]
@@ -247,11 +247,6 @@ def join_by_phone(
     return reservations.by_phone(phone, act, visitor=visitor, door="web")
 
 
-def _slot(found: Mapping[str, Any]) -> slots.Slot | None:
-    """What time somebody waits for; None for a lot."""
-    return None if found["starts_at"] is None else slots.Slot(found["starts_at"], found["ends_at"])
-
-
 def _must_slot(found: Mapping[str, Any]) -> slots.Slot:
     return slots.Slot(found["starts_at"], found["ends_at"])
 
@@ -261,14 +256,6 @@ def _begins(slot: slots.Slot | None) -> dict[str, object]:
     return {} if slot is None else {"starts_at": db.from_ms(slot.starts_at)}
 
 
-def _lock(code: str, slot: slots.Slot | None) -> None:
-    """Lock a listing, for a slot with its family. Raises: Refusal("bad_code" | "no_such_listing")."""
-    if slot is None:
-        catalog.lock(code)
-    else:
-        slots.lock(code)
-
-
 def leave(actor: Actor, reference: str) -> None:
     """Give a place in a queue up, by its person or by the staff of the listing's place. Twice changes nothing.
 
@@ -276,7 +263,7 @@ def leave(actor: Actor, reference: str) -> None:
     """
     with db.transaction():
         found = get(actor, reference)
-        _lock(found["listing"], _slot(found))
+        slots.lock_for(found["listing"], slots.of(found))
         if _end(found["id"], "left"):
             _pass_on(found["listing_id"])
 
@@ -312,7 +299,7 @@ def _resume(found: dict[str, Any]) -> dict[str, Any]:
 def _take(actor: Actor, reference: str) -> dict[str, Any]:
     """Lock the listing of a place in a queue that is not over. Raises: Refusal("no_such_wait")."""
     found = get(actor, reference)
-    _lock(found["listing"], _slot(found))
+    slots.lock_for(found["listing"], slots.of(found))
     found = get(actor, reference)
     if found["state"] not in (*LIVE_STATES, "suspended"):
         raise Refusal("no_such_wait")
@@ -338,7 +325,7 @@ def take(
             _refuse_late(person_id)
             return None
         wanted = catalog.amount(offer["quantity"]) if quantity is None else quantity
-        return reservations.reserve(actor, person_id, offer["listing"], wanted, origin, slot=_slot(offer))
+        return reservations.reserve(actor, person_id, offer["listing"], wanted, origin, slot=slots.of(offer))
 
 
 def pass_offer(person_id: int, known: Container[str] | None = None) -> dict[str, Any] | None:
@@ -359,7 +346,7 @@ def _lock_offer(person_id: int, known: Container[str] | None) -> dict[str, Any] 
     offer = next((one for one in offers_of(person_id) if known is None or one["reference"] in known), None)
     if offer is None:
         return None
-    _lock(offer["listing"], _slot(offer))
+    slots.lock_for(offer["listing"], slots.of(offer))
     return next(iter(_select("w.id = ? AND w.state = 'offered'", offer["id"])), None)
 
 
@@ -371,7 +358,7 @@ def _refuse_late(person_id: int) -> None:
     for offer in last:
         lapsed = offer["state"] in ("offered", "lapsed")  # `offered`: nobody has noted it yet
         if lapsed and _now() - LATE < offer["offer_expires_at"] <= _now():
-            raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"], **_begins(_slot(offer)))
+            raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"], **_begins(slots.of(offer)))
 
 
 def sweep(limit: int = 200) -> int:
@@ -448,7 +435,7 @@ def _answer(listing_id: int, made: Mapping[str, Any]) -> None:
     """An offer is answered by any reservation of it, or of some of its time; who waits for no more than they got waits no
     more.
     """
-    slot, ended = _slot(made), "UPDATE waiting SET state = 'taken', ended_at = ? WHERE person_id = ?"
+    slot, ended = slots.of(made), "UPDATE waiting SET state = 'taken', ended_at = ? WHERE person_id = ?"
     if slot is None:
         db.run(
             f"{ended} AND listing_id = ? AND starts_at IS NULL "
@@ -469,9 +456,8 @@ def _answer(listing_id: int, made: Mapping[str, Any]) -> None:
 
 # The listings with a queue, of one and of what blocks it or is blocked by it.
 _QUEUES = (
-    f"SELECT DISTINCT w.listing_id FROM waiting w WHERE {catalog.QUEUED} AND w.listing_id IN (SELECT ? "
-    "UNION SELECT parent_id FROM slot_rule WHERE listing_id = ? AND parent_id IS NOT NULL "
-    "UNION SELECT listing_id FROM slot_rule WHERE parent_id = ?)"
+    f"SELECT DISTINCT w.listing_id FROM waiting w WHERE {catalog.QUEUED} "
+    f"AND w.listing_id IN (SELECT ? UNION {slots.FAMILY})"
 )
 
 
@@ -587,7 +573,7 @@ def _offer(listing: Mapping[str, Any], one: Mapping[str, Any]) -> bool:
         _end(one["id"], "left")
         return False
     reservations.settle(listing["id"])
-    chosen, now, slot = settings.get(), clock.now(), _slot(one)
+    chosen, now, slot = settings.get(), clock.now(), slots.of(one)
     expires_at = db.to_ms(clock.after_waking(now, chosen.waitlist_offer_hours, chosen.timezone))
     if slot is not None:
         expires_at = min(expires_at, slots.last_call(listing, slot))

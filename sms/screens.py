@@ -29,7 +29,7 @@ from sms.conversation import (
     Text,
     Time,
     Value,
-)  # fmt: skip
+)
 
 USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and `CON ` is counted with them by some
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
