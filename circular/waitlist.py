@@ -223,6 +223,16 @@ def join(
         return joined
 
 
+def is_waitable(listing: Mapping[str, Any]) -> bool:
+    """Whether a lot is all taken, and some of it may come free to who waits."""
+    try:
+        reservations.check_reservable(listing)
+        reservations.check_gates(listing)
+    except Refusal:
+        return False
+    return bool(listing["available"] < listing["min_quantity"] <= listing["quantity"])
+
+
 def _check_most(listing: Mapping[str, Any], wanted: int) -> None:
     """More than there is of a session never comes free. Raises: Refusal("above_maximum")."""
     if wanted > listing["quantity"]:

@@ -111,15 +111,16 @@ def listing(code: str) -> Response:
 
 
 def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
+    waits = waitlist.is_waitable(facts)
     field = FIELD_OF.get(refusal.code) if refusal else None
-    if refusal and refusal.code == "sold_out" and facts["available"] < facts["min_quantity"]:
+    if refusal and refusal.code == "sold_out" and waits:
         field = None  # no other quantity would do
     now = db.to_ms(clock.now())
     draw = draws.of_listing(facts["code"]) if facts["allocation"] != "first_come" else None
     free, full = _times(facts)
-    return page(
+    return _said(
+        refusal,
         "listing.html",
-        status_of(refusal) if refusal else 200,
         at=url_for("web.listing", code=facts["code"]),
         listing=facts,
         category=next((found for found in categories.every() if found["code"] == facts["category"]), None),
@@ -128,6 +129,7 @@ def _listing(facts: Mapping[str, Any], typed: Mapping[str, str], refusal: Refusa
         later=facts["available_from"] is not None and facts["available_from"] > now,
         free=free,
         full=full,
+        waits=waits,
         typed=typed,
         said=sentence(refusal) if refusal else "",
         field=field,
@@ -157,9 +159,7 @@ def reserve(code: str) -> Response:
             slot=_slot(typed["slot"]),
         )  # fmt: skip
     except Refusal as refusal:
-        response = _listing(catalog.get(code), typed, refusal)
-        response.headers.update(headers_of(refusal, refusal))
-        return response
+        return _listing(catalog.get(code), typed, refusal)
     if "ticket" in made:
         return page("entered.html", at=url_for("web.listing", code=code), made=made)
     return page(
@@ -185,9 +185,7 @@ def _wait(code: str, typed: dict[str, str]) -> Response:
             slot=_slot(typed.get("slot", "").removeprefix(WAIT)),
         )  # fmt: skip
     except Refusal as refusal:
-        response = _listing(catalog.get(code), typed, refusal)
-        response.headers.update(headers_of(refusal, refusal))
-        return response
+        return _listing(catalog.get(code), typed, refusal)
     return page("waiting.html", at=url_for("web.listing", code=code), made=made)
 
 
@@ -195,6 +193,14 @@ def _slot(text: str) -> slots.Slot | None:
     """A slot as the form writes it, `start-end` in milliseconds."""
     found = re.fullmatch(r"(\d{1,15})-(\d{1,15})", text)
     return slots.Slot(int(found[1]), int(found[2])) if found else None
+
+
+def _said(refusal: Refusal | None, template: str, **facts: Any) -> Response:
+    """A page that says a refusal, if there is one, with its status and headers."""
+    response = page(template, status_of(refusal) if refusal else 200, **facts)
+    if refusal:
+        response.headers.update(headers_of(refusal, refusal))
+    return response
 
 
 def _typed(*names: str) -> dict[str, str]:
@@ -255,9 +261,9 @@ def project(code: str) -> Response:
 def _project(code: str, typed: Mapping[str, str], refusal: Refusal | None = None) -> Response:
     found = kits.feasibility(code)
     facts = found["project"]
-    return page(
+    return _said(
+        refusal,
         "project.html",
-        status_of(refusal) if refusal else 200,
         at=url_for("web.project", code=code),
         project=facts,
         buildable=found["buildable"],
@@ -278,9 +284,7 @@ def reserve_kit(code: str) -> Response:
     try:
         made = kits.reserve_by_phone(typed["tel"], code, f"web:{typed['form']}", visitor=request.remote_addr or "")
     except Refusal as refusal:
-        response = _project(code, typed, refusal)
-        response.headers.update(headers_of(refusal, refusal))
-        return response
+        return _project(code, typed, refusal)
     return page(
         "kit.html",
         at=url_for("web.project", code=code),
