@@ -10,20 +10,20 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from circular import clock, consequences, db, draws, kits, projects, reservations, slots, waitlist
 from circular.errors import Refusal
 from tests import test_waitlist_machine as waiting
 from tests.fatal import halves
+from tests.machines import START, run_machine
 from tests.town import ADMIN
 
 HOUR = timedelta(hours=1)
 FOREVER = datetime.max.replace(tzinfo=UTC)  # until when something is held that lies ready
 PLANKS = 2  # of the listing that a kit takes, beside an hour of the saw
-HOURS = [waiting.START + timedelta(days=1, hours=n) for n in range(4)]  # of the saw: Tuesday from 10:00
+HOURS = [START + timedelta(days=1, hours=n) for n in range(4)]  # of the saw: Tuesday from 10:00
 
 
 class Machine(waiting.Machine):
@@ -462,13 +462,4 @@ def test_everything_agrees_with_the_model(another_town: Callable[..., None]) -> 
         another_town(NO_SHOW_LIMIT="0")
         return Machine()
 
-    run_state_machine_as_test(
-        fresh,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_machine(fresh)

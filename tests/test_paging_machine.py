@@ -8,11 +8,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Flask
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from circular import catalog, db
+from tests.machines import run_machine
 from tests.town import ADMIN, Town
 
 TITLES = ("Planche bois", "Planche sapin", "Porte bois", "Poutre chêne", "Tôle ondulée", "Chaise en bois")
@@ -161,13 +161,4 @@ def test_pages_show_everything_once(another_town: Callable[..., None], _app: Fla
         another_town()
         return Machine(_app)
 
-    run_state_machine_as_test(
-        fresh,
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_machine(fresh, examples=25, steps=30)

@@ -3,48 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import time_machine
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
-    RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
     rule,
-    run_state_machine_as_test,
 )
 
 from circular import catalog, reservations
 from circular.errors import Refusal
 from circular.people import Actor
-from tests.town import Town
+from tests.machines import TownMachine, run_machine
 
-START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 PHONES = [f"+5966960000{n:02}" for n in range(4)]
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(TownMachine):
     """The model: stock on hand by listing, and who holds what until when."""
 
     holds = Bundle("holds")
 
     def __init__(self) -> None:
         super().__init__()
-        self.town = Town()
-        self.clock = time_machine.travel(START, tick=False)
-        self.traveller = self.clock.start()
-        self.now = START
         self.stock: dict[str, int] = {}
         self.live: dict[str, tuple[str, str, int, datetime]] = {}
-        self.origins = 0
-
-    def teardown(self) -> None:
-        self.clock.stop()
 
     @initialize()
     def people(self) -> None:
@@ -67,8 +54,7 @@ class Machine(RuleBasedStateMachine):
         if not self.stock:
             return None
         code, person = list(self.stock)[pick % len(self.stock)], self.people[who]
-        self.origins += 1
-        origin = f"machine:{self.origins}"
+        origin = self.name()
         allowed = self.holds_of(person) < 3 and self.held(code) + quantity <= self.stock[code]
         try:
             made = self.town.reserve(person, code, quantity, origin)
@@ -127,7 +113,7 @@ class Machine(RuleBasedStateMachine):
     @rule(days=st.integers(1, 9), sweep=st.booleans())
     def wait(self, days: int, sweep: bool) -> None:
         self.now += timedelta(days=days)
-        self.traveller.move_to(self.now, tick=False)
+        self.clock.move_to(self.now, tick=False)
         if sweep:
             reservations.expire()
 
@@ -144,13 +130,4 @@ def test_reservations_agree_with_the_model(another_town: Callable[..., None]) ->
         another_town()
         return Machine()
 
-    run_state_machine_as_test(
-        fresh,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_machine(fresh, steps=30)

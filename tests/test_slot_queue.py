@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from circular import catalog, consequences, db, notices, personal, reservations, slots, waitlist
 from circular.people import Actor
 from tests.api.test_listings import problem
+from tests.machines import at_once
 from tests.test_reservations import refused
 from tests.test_slots import at, book, machine, said
 from tests.test_waitlist import states, told
@@ -301,34 +302,19 @@ def test_changing_and_booking_wait_in_no_ring(town: Town, database_url: str) -> 
     book(town, room, at(24))
     wait(town, room, at(24))
     who = town.person(MIRTHA)
-    broken: list[str] = []
-    start = threading.Barrier(2)
 
-    def run(act: Any) -> None:
-        db.connect()
-        start.wait()
-        try:
-            for n in range(15):
-                act(n)
-        except Exception as error:
-            broken.append(repr(error))
-        finally:
-            db.close()
+    def change() -> str:
+        for n in range(15):
+            consequences.revise_listing(town.staff, saw, {"description": f"{n}"}, None)
+        return "changed"
 
-    def change(n: int) -> None:
-        consequences.revise_listing(town.staff, saw, {"description": f"{n}"}, None)
+    def use() -> str:
+        for n in range(15):
+            made = reservations.reserve(who, who.person_id or 0, saw, None, f"ring:{n}", slot=at(26))
+            reservations.cancel(town.staff, made["reference"])
+        return "used"
 
-    def use(n: int) -> None:
-        made = reservations.reserve(who, who.person_id or 0, saw, None, f"ring:{n}", slot=at(26))
-        reservations.cancel(town.staff, made["reference"])
-
-    threads = [threading.Thread(target=run, args=(act,)) for act in (change, use)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert broken == []
+    assert at_once(change, use) == ["changed", "used"]
 
 
 def test_whoever_was_offered_a_time_is_shown_it(town: Town) -> None:
@@ -407,8 +393,6 @@ def test_one_offer_however_many_come(town: Town, database_url: str) -> None:
     wait(town, saw, at(24))
     people = [town.person(f"+5966980000{n:02}") for n in range(8)]
     first = town.person(JOSEPH)
-    results: list[str] = []
-    start = threading.Barrier(len(people))
 
     def act(n: int, who: Actor) -> str:
         ident, name = who.person_id or 0, f"race:{n}"
@@ -427,21 +411,7 @@ def test_one_offer_however_many_come(town: Town, database_url: str) -> None:
         reservations.reserve(who, ident, room if n % 2 else saw, None, name, slot=at(24))
         return "booked"
 
-    def run(n: int, who: Actor) -> None:
-        db.connect()
-        start.wait()
-        try:
-            results.append(db.retrying(lambda: act(n, who)))
-        except Exception as error:
-            results.append(getattr(error, "code", repr(error)))
-        finally:
-            db.close()
-
-    threads = [threading.Thread(target=run, args=(n, who)) for n, who in enumerate(people)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results = at_once(*(functools.partial(db.retrying, functools.partial(act, n, who)) for n, who in enumerate(people)))
 
     assert sorted({"taken", "too early"}.intersection(results)) in (["taken"], ["too early"])
     assert sorted(one for one in results if one not in ("taken", "too early")) == [

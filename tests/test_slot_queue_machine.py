@@ -6,19 +6,16 @@ What is promised is counted with pencil and paper from the rows; nobody is passe
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
-import time_machine
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule
 
 from circular import clock, consequences, db, reservations, slots, waitlist
 from circular.errors import Refusal
-from tests.town import Town
+from tests.machines import START, TownMachine, run_machine
 
-START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)  # a Monday, 10:00 in Martinique
 FIRST = START + timedelta(days=1)  # the first of the hours that people want
 HOUR = timedelta(hours=1)
 MILLI = 1000
@@ -41,20 +38,12 @@ class Wait(NamedTuple):
     aside: bool
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(TownMachine):
     """A room, and two saws that stand in it: whoever has the room has the saws, and who has one of them has the room."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.town = Town()
-        self.traveller = time_machine.travel(START, tick=False)
-        self.clock = self.traveller.start()
-        self.now = START
-        self.origins = 0
         self.closed: list[tuple[str, str]] = []
-
-    def teardown(self) -> None:
-        self.traveller.stop()
 
     @initialize()
     def begin(self) -> None:
@@ -121,10 +110,6 @@ class Machine(RuleBasedStateMachine):
     def slot(self, begin: int, long: int) -> slots.Slot:
         start = FIRST + begin * HOUR
         return slots.Slot(db.to_ms(start), db.to_ms(start + long * HOUR))
-
-    def name(self) -> str:
-        self.origins += 1
-        return f"queue:{self.origins}"
 
     @rule(who=WHO, which=WHICH, begin=BEGIN, long=LONG, many=MANY)
     def want(self, who: int, which: int, begin: int, long: int, many: int) -> None:
@@ -252,13 +237,4 @@ def test_nobody_is_passed_by(another_town: Callable[..., None]) -> None:
         another_town(RESIDENT_MAX_HOLDS="100")
         return Machine()
 
-    run_state_machine_as_test(
-        fresh,
-        settings=settings(
-            max_examples=100,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_machine(fresh, examples=100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import functools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from circular import catalog, db, notices, reservations, slots
 from circular.people import Actor
 from tests.api.test_listings import problem
+from tests.machines import at_once
 from tests.test_reservations import refused
 from tests.town import FABIOLA, JOSEPH, MIRTHA, Town
 
@@ -291,25 +292,12 @@ def test_one_winner(town: Town, database_url: str) -> None:
     room, saw = machine(town, kind="room", title="Atelier", category="salle"), machine(town)
     slots.set_rules(town.staff, saw, {"parent": room})
     people = [town.person(f"+5966980000{n:02}") for n in range(8)]
-    results: list[str] = []
-    start = threading.Barrier(len(people))
 
-    def act(n: int, who: Actor) -> None:
-        db.connect()
-        start.wait()
-        try:
-            code = saw if n % 2 else room
-            db.retrying(lambda: reservations.reserve(who, who.person_id or 0, code, None, f"race{n}", slot=at(3)))
-            results.append("won")
-        except Exception as error:
-            results.append(getattr(error, "code", repr(error)))
-        finally:
-            db.close()
+    def act(n: int) -> str:
+        who, code = people[n], saw if n % 2 else room
+        db.retrying(lambda: reservations.reserve(who, who.person_id or 0, code, None, f"race{n}", slot=at(3)))
+        return "won"
 
-    threads = [threading.Thread(target=act, args=(n, who)) for n, who in enumerate(people)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    results = at_once(*(functools.partial(act, n) for n in range(len(people))))
 
     assert sorted(results) == ["slot_taken"] * 7 + ["won"]

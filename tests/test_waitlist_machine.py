@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import time_machine
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import initialize, invariant, rule
 
 from circular import catalog, clock, consequences, db, queries, reservations, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
-from tests.town import Town
+from tests.machines import TownMachine, run_machine
 
-START = datetime(2026, 11, 23, 14, 0, tzinfo=UTC)
 PHONES = [f"+5966960000{n:02}" for n in range(5)]
 ENDS = ("taken", "passed", "lapsed", "left", "closed")
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(TownMachine):
     """The model: stock, holds [person, quantity, until, facts] and a queue [person, quantity, offered until or None]."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.town = Town()
-        self.traveller = time_machine.travel(START, tick=False)
-        self.clock = self.traveller.start()
-        self.now = START
-        self.origins = 0
-
-    def teardown(self) -> None:
-        self.traveller.stop()
 
     @initialize(stock=st.integers(1, 6))
     def begin(self, stock: int) -> None:
@@ -62,10 +48,6 @@ class Machine(RuleBasedStateMachine):
             if one[1] <= self.free():
                 one[2] = clock.after_waking(self.now, 2, "America/Martinique")
                 return
-
-    def name(self) -> str:
-        self.origins += 1
-        return f"machine:{self.origins}"
 
     def hold(self, person: Actor, made: Any, quantity: int) -> None:
         until = reservations.moment(made, "expires_at")
@@ -209,13 +191,4 @@ def test_the_waitlist_agrees_with_the_model(another_town: Callable[..., None]) -
         another_town()
         return Machine()
 
-    run_state_machine_as_test(
-        fresh,
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    run_machine(fresh)
