@@ -90,7 +90,8 @@ def _answer(error: Exception) -> ResponseReturnValue:
 def serve() -> None:
     """Serve the site and the API, and do the background work, until interrupted."""
     from flask import current_app
-    from waitress.server import create_server
+
+    from circular import serving
 
     settings: Settings = current_app.config["CIRCULAR"]
     cli.connect()
@@ -99,25 +100,9 @@ def serve() -> None:
     db.close()
     signal.signal(signal.SIGTERM, _leave)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue of a few requests is no news
-    # 100 connections, waitress's default, let 150 slow clients shut everybody else out; 1000 held 500 (reliability.md).
+    core = serving.take_a_core()  # before there are threads: they stay where this one is
     try:
-        server: Any = create_server(
-            current_app._get_current_object(),  # type: ignore[attr-defined]
-            host=settings.host,
-            port=settings.port,
-            threads=settings.threads,
-            connection_limit=1000,
-            channel_timeout=20,
-            asyncore_use_poll=True,
-            # Without a proxy that is known, what a client says of itself is not believed.
-            trusted_proxy=settings.trusted_proxy or None,
-            trusted_proxy_headers={"x-forwarded-for", "x-forwarded-proto"} if settings.trusted_proxy else set(),
-            clear_untrusted_proxy_headers=True,
-            # The largest that any door reads (an import). Each request has its own limit, answered in the caller's words;
-            # what is larger than this is not even kept on the disk.
-            max_request_body_size=65 * 1024 * 1024,
-            ident=None,
-        )
+        server = serving.listen(current_app._get_current_object(), settings)  # type: ignore[attr-defined]
     except OSError as error:
         sys.exit(f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}): set HOST or PORT.")
     background = worker.start() if settings.background else None
@@ -133,6 +118,7 @@ def serve() -> None:
             background.thread.join(
                 15
             )  # what is in flight is marked; past the gateway's own time, the next start sees to it
+        core.close()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:
