@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 
 from circular.settings import Settings
 
@@ -43,7 +43,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 def listen(app: Application, settings: Settings) -> Any:
     """A server that listens already; its `run` serves until it is interrupted. Raises: OSError, when it cannot listen."""
-    server = create_server(
+    BaseWSGIServer.channel_class = _Channel  # of every address that HOST stands for: `localhost` has two
+    return create_server(
         app,
         host=settings.host,
         port=settings.port,
@@ -58,12 +59,10 @@ def listen(app: Application, settings: Settings) -> Any:
         max_request_body_size=LARGEST,  # what is larger is not even kept on the disk
         ident=None,
     )
-    server.channel_class = _Channel
-    return server
 
 
-def take_a_core() -> contextlib.ExitStack:
-    """Keep this process, and the threads that it starts, to one core that no other server of ours on this machine has;
+def take_a_core(name: str = "circular") -> contextlib.ExitStack:
+    """Keep this process, and the threads that it starts, to one core that nobody else on this machine has by that name,
     until closed. Where there is none, or a container forbids it, nothing changes.
 
     Python runs one thread at a time, and SQLite lets its lock go at each row: over two cores the threads hand it to and fro,
@@ -72,9 +71,9 @@ def take_a_core() -> contextlib.ExitStack:
     held = contextlib.ExitStack()
     if sys.platform == "linux":
         for core in sorted(os.sched_getaffinity(0), reverse=True):  # the first is where devices interrupt
-            name = held.enter_context(socket.socket(socket.AF_UNIX))
+            taken = held.enter_context(socket.socket(socket.AF_UNIX))
             with contextlib.suppress(OSError):
-                name.bind(f"\0circular core {core}")  # no file: it goes with the process
+                taken.bind(f"\0{name} core {core}")  # no file: it goes with the process
                 os.sched_setaffinity(0, {core})
                 break
     return held
