@@ -192,12 +192,13 @@ def test_policy_names_the_stylesheet(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/api/v1/listings", "/api/v1/nowhere", "/healthz", "/sms/nowhere"])
 def test_every_response_is_guarded(path: str, client: FlaskClient) -> None:
-    """Pages, JSON, refusals: the same headers, and HSTS over TLS only."""
+    """Pages, JSON, refusals; what is about links, scripts and windows on all but JSON, HSTS over TLS only."""
     plain, safe = client.get(path), client.get(path, base_url="https://localhost")
 
-    for name in ("Content-Security-Policy", "Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy"):
-        assert name in plain.headers
     assert plain.headers["X-Content-Type-Options"] == "nosniff"
+    assert "frame-ancestors 'none'" in plain.headers["Content-Security-Policy"]
+    for name in ("Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy"):
+        assert (name in plain.headers) is not plain.is_json
     assert "Strict-Transport-Security" not in plain.headers and "Strict-Transport-Security" in safe.headers
 
 
