@@ -46,6 +46,7 @@ from circular.errors import Refusal
 T = TypeVar("T")
 database = DatabaseProxy()
 MIGRATIONS = pathlib.Path(__file__).parent / "migrations"
+HISTORY = "schema_migration"  # the table of those that ran
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PATIENCE = 10.0  # seconds that a writer waits, first for its turn, then for SQLite, before it is told `busy`
 _turn = threading.Lock()
@@ -427,15 +428,14 @@ def migrate() -> list[str]:
     lock = ProcessLock("migrate")
     lock.acquire(wait=True)
     try:
-        return [str(name) for name in Runner(database.obj, str(MIGRATIONS)).up() or ()]
+        return [str(name) for name in Runner(database.obj, str(MIGRATIONS), HISTORY).up() or ()]
     finally:
         lock.release()
 
 
 def pending_migrations() -> list[str]:
-    """Names of the migrations that have not run yet."""
-    from playhouse.migrations import Runner
-
-    runner = Runner(database.obj, str(MIGRATIONS))
-    applied = set(runner.applied())
-    return [migration.name for migration in runner.migrations() if migration.name not in applied]
+    """Names of the migrations that have not run yet. Asked at each start and by each probe: the runner takes 7 ms to ask."""
+    names = sorted(path.stem for path in MIGRATIONS.glob("[0-9]*.py"))
+    known = database.table_exists(HISTORY)
+    applied = {name for (name,) in rows(f"SELECT name FROM {HISTORY}")} if known else set()
+    return [name for name in names if name not in applied]

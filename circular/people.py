@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import phonenumbers
 from peewee import BigAutoField, BigIntegerField, ForeignKeyField, TextField
-from phonenumbers import PhoneMetadata
 
 from circular import clock, db, settings
 from circular.errors import Refusal
@@ -82,6 +80,8 @@ def normalize_phone(text: str) -> str:
     0690, 0694 and 0612… parsed as Martinique's come out invalid, so each region must agree by itself (phonenumbers 9.0).
     Raises: Refusal("bad_phone") for fixed lines, short codes and anything that no SMS reaches.
     """
+    import phonenumbers  # 10 ms, for the first who reads a number
+
     regions = settings.get().phone_regions
     if _mobiles(regions).fullmatch(text):  # as a gateway writes a sender: a twentieth of the time
         return text
@@ -101,6 +101,8 @@ def normalize_phone(text: str) -> str:
 @functools.cache
 def _mobiles(regions: tuple[str, ...]) -> re.Pattern[str]:
     """What the mobile numbers of some regions look like in E.164 form, by the very patterns of `phonenumbers`."""
+    from phonenumbers import PhoneMetadata
+
     known = filter(None, map(PhoneMetadata.metadata_for_region, regions))
     patterns = [(one.country_code, one.mobile.national_number_pattern) for one in known if one.mobile]
     return re.compile("|".join(rf"\+{country}(?:{pattern})" for country, pattern in patterns))
@@ -108,6 +110,8 @@ def _mobiles(regions: tuple[str, ...]) -> re.Pattern[str]:
 
 def national(phone: str) -> str:
     """A number as people here dial it: +596596501234 -> 0596501234; one of elsewhere stays in its E.164 form."""
+    import phonenumbers
+
     try:
         number = phonenumbers.parse(phone)
     except phonenumbers.NumberParseException:

@@ -7,10 +7,10 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE, Schema, fields
 
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 from sms import messages
 
 blueprint = Blueprint("messages", __name__, url_prefix="/messages", description="What came and what went")

@@ -7,10 +7,10 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from circular import alerts, people
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts", description="Searches that go on")
 

@@ -7,10 +7,10 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from circular import calendars
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("calendars", __name__, url_prefix="/calendars", description="Feeds for calendar programs")
 

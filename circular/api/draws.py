@@ -7,10 +7,10 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 
 from circular import draws
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("draws", __name__, description="What is given out by lot, or to all at once")
 

@@ -7,11 +7,11 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import catalog, consequences, facets, imports, queries, reservations, unfound
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 from circular.errors import Refusal
 
 blueprint = Blueprint("listings", __name__, url_prefix="/listings", description="The catalogue")

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import callbacks, gifts, personal, places
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 calls = Blueprint("callbacks", __name__, url_prefix="/callbacks", description="Who waits for a call")
 offers = Blueprint("gifts", __name__, url_prefix="/gifts", description="What people offer")

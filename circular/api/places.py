@@ -7,12 +7,12 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import catalog, categories, consequences, places
 from circular import sites as sites_
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("places", __name__, url_prefix="/places", description="Tiers-lieux")
 sites = Blueprint("sites", __name__, url_prefix="/sites", description="Deconstruction sites and friches")

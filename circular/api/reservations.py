@@ -9,11 +9,11 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import draws, people, reservations, slots
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("reservations", __name__, url_prefix="/reservations", description="Who holds what")
 _done = functools.partial(auth.done, writing.reservation)

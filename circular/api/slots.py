@@ -7,11 +7,11 @@ from typing import Any
 
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import catalog, consequences, settings, slots
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 from circular.checks import read_moment
 from circular.errors import FieldErrors
 

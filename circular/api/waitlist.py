@@ -8,11 +8,11 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import people, slots, waitlist
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 blueprint = Blueprint("waitlist", __name__, url_prefix="/waitlist", description="Who waits for what")
 

@@ -7,11 +7,11 @@ from typing import Any
 from flask import request
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
-from flask_smorest import Blueprint
 from marshmallow import RAISE
 
 from circular import search, unfound
 from circular.api import auth, schemas, writing
+from circular.api.blueprint import Blueprint
 
 synonyms = Blueprint("synonyms", __name__, url_prefix="/synonyms", description="This word means that")
 missing = Blueprint("unfound", __name__, url_prefix="/unfound", description="What people did not find")

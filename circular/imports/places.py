@@ -13,8 +13,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import IO, Any, NamedTuple
 
-import phonenumbers
-
 from circular import places, settings
 from circular.checks import Fields, read_number
 from circular.errors import FieldErrors, Refusal
@@ -259,6 +257,8 @@ def _phone(text: str, errors: FieldErrors) -> str:
     """`05 96 52 73 85` -> `+596596527385`: read as a number of here first, then of where people come from."""
     if not text:
         return ""
+    import phonenumbers
+
     for region in settings.get().phone_regions:
         try:
             number = phonenumbers.parse(text, region)
