@@ -100,9 +100,9 @@ def serve() -> None:
     db.close()
     signal.signal(signal.SIGTERM, _leave)
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue of a few requests is no news
-    core = serving.take_a_core()  # before there are threads: they stay where this one is
+    _core = serving.take_a_core()  # before there are threads: they stay where this one is
     try:
-        server = serving.listen(current_app._get_current_object(), settings)  # type: ignore[attr-defined]
+        server = serving.listen(current_app.wsgi_app, settings)
     except OSError as error:
         sys.exit(f"Cannot listen on {settings.host}:{settings.port} ({error.strerror}): set HOST or PORT.")
     background = worker.start() if settings.background else None
@@ -118,7 +118,6 @@ def serve() -> None:
             background.thread.join(
                 15
             )  # what is in flight is marked; past the gateway's own time, the next start sees to it
-        core.close()
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> NoReturn:

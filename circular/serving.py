@@ -1,8 +1,7 @@
-"""The web server: waitress, as this program wants it, and the core that it runs on. Imported by `flask serve` alone."""
+"""The web server: waitress, as this program wants it, and the core that it runs on. Loaded when something is served."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
@@ -20,7 +19,7 @@ LARGEST = 65 * 1024 * 1024  # bytes: of an import. Each request has its own limi
 Application = Callable[..., Iterable[bytes]]
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection that the main thread leaves alone while a thread of the pool sends on it.
 
     waitress's own is watched meanwhile for whether it can be written to, which it can: so the main thread is told so again
@@ -61,19 +60,22 @@ def listen(app: Application, settings: Settings) -> Any:
     )
 
 
-def take_a_core(name: str = "circular") -> contextlib.ExitStack:
-    """Keep this process, and the threads that it starts, to one core that nobody else on this machine has by that name,
-    until closed. Where there is none, or a container forbids it, nothing changes.
+def take_a_core(name: str = "circular") -> socket.socket | None:
+    """Keep this thread, and those that it starts, to one core that no other process holds by that name; what is returned
+    holds it, until it is closed or the process ends. None, and nothing changes, where there is none or it is forbidden.
 
-    Python runs one thread at a time, and SQLite lets its lock go at each row: over two cores the threads hand it to and fro,
-    and a page of 20 costs 1.9 ms of processor, on one core 0.8 (measured, three threads under load).
+    Processes see each other's names within a network namespace: not from container to container. Python runs one thread at
+    a time, and SQLite lets its lock go at each row: over two cores the threads hand it to and fro, and a page of 20 costs
+    1.9 ms of processor, on one core 0.8 (measured with two equal cores and three threads under load).
     """
-    held = contextlib.ExitStack()
     if sys.platform == "linux":
-        for core in sorted(os.sched_getaffinity(0), reverse=True):  # the first is where devices interrupt
-            taken = held.enter_context(socket.socket(socket.AF_UNIX))
-            with contextlib.suppress(OSError):
+        for core in sorted(os.sched_getaffinity(0), reverse=True):  # devices mostly interrupt the first
+            taken = socket.socket(socket.AF_UNIX)
+            try:
                 taken.bind(f"\0{name} core {core}")  # no file: it goes with the process
                 os.sched_setaffinity(0, {core})
-                break
-    return held
+            except OSError:
+                taken.close()
+            else:
+                return taken
+    return None

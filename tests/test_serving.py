@@ -12,12 +12,16 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 
 import pytest
+from waitress.channel import HTTPChannel
 
 from circular import serving, settings
 from circular.settings import ROOT
 
 LONG = 40_000_000  # bytes: more than waitress keeps before a thread must wait for the reader, and than sockets hold
 CHUNK = bytes(range(256)) * 4000
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux deals out cores")
 
 
 def _expected(length: int) -> bytes:
@@ -47,7 +51,9 @@ def _ask(connection: socket.socket, path: str) -> bytes:
     connection.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
     received = b""
     while b"\r\n\r\n" not in received:
-        received += connection.recv(512)
+        chunk = connection.recv(512)
+        assert chunk, "the server closed the connection before an answer"
+        received += chunk
     head, _, body = received.partition(b"\r\n\r\n")
     parts, missing = [body], int(path.rpartition("/")[2]) - len(body)
     assert head.startswith(b"HTTP/1.1 200")
@@ -64,6 +70,23 @@ def test_an_answer_arrives_whole(kind: str, address: tuple[str, int]) -> None:
     with socket.create_connection(address, timeout=60) as connection:
         for length in (1, 20_000, LONG, 300):
             assert _ask(connection, f"/{kind}/{length}") == _expected(length)
+
+
+def test_nobody_watches_a_connection_while_it_is_written_to(
+    address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The main thread would be told again and again that it can be."""
+    watched, send = [], HTTPChannel.send
+
+    def spy(channel: HTTPChannel, data: bytes, do_close: bool = True) -> int:
+        watched.append(bool(channel.writable()))
+        return int(send(channel, data, do_close=do_close))
+
+    monkeypatch.setattr(HTTPChannel, "send", spy)
+    with socket.create_connection(address, timeout=60) as connection:
+        _ask(connection, "/one/20000")
+
+    assert watched and not any(watched)
 
 
 def test_many_readers_at_once(address: tuple[str, int]) -> None:
@@ -84,7 +107,7 @@ def test_many_readers_at_once(address: tuple[str, int]) -> None:
     assert found == dict.fromkeys(range(12), True)
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux deals out cores")
+@linux
 def test_each_process_takes_a_core_of_its_own() -> None:
     """As long as there are any; the next is left where the system puts it, and a core is free again with its process."""
     cores = os.sched_getaffinity(0)
@@ -96,9 +119,29 @@ def test_each_process_takes_a_core_of_its_own() -> None:
         late = _Taker(name)
         late.end()
         assert late.cores == cores
+        taken[0].end()
+        taken.append(_Taker(name))
+        assert taken[-1].cores == taken[0].cores
     finally:
         for one in taken:
             one.end()
+
+
+@linux
+def test_who_may_not_choose_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container that forbids it, others keep their choice."""
+    name = uuid.uuid4().hex
+
+    def forbid(*_: object) -> None:
+        raise PermissionError
+
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(os, "sched_setaffinity", forbid)
+        assert serving.take_a_core(name) is None
+
+    other = _Taker(name)
+    other.end()
+    assert len(other.cores) == 1
 
 
 class _Taker:
@@ -116,4 +159,5 @@ class _Taker:
         self.cores = {int(core) for core in self._process.stdout.readline().split()}
 
     def end(self) -> None:
-        self._process.communicate("\n")
+        if self._process.poll() is None:
+            self._process.communicate("\n")

@@ -60,7 +60,6 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
 
     def __init__(self, app: Flask) -> None:
         self._undescribed: list[SmorestBlueprint] = []
-        self._has_responses = False
         self._describing = threading.RLock()
         super().__init__(app)
 
@@ -73,14 +72,8 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
     def spec(self) -> Any:
         """The document, whole."""
         with self._describing:
-            waiting, self._undescribed = self._undescribed, []  # flask-smorest asks for the document meanwhile
-            if waiting and not self._has_responses:
-                self._has_responses = True
-                usual: str = Api.DEFAULT_RESPONSE_CONTENT_TYPE
-                self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
-                super()._register_responses()
-                self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
-            for blueprint in waiting:
+            while self._undescribed:
+                blueprint = self._undescribed.pop(0)
                 blueprint.register_views_in_doc(self, self._app, self._spec, name=blueprint.name, parameters=None)
                 self._spec.tag({"name": blueprint.name, "description": blueprint.description})
         return self._spec
@@ -90,7 +83,10 @@ class _Api(Api):  # type: ignore[misc]  # flask-smorest has no types
         self._spec = begun
 
     def _register_responses(self) -> None:
-        """With the rest of the document."""
+        usual: str = Api.DEFAULT_RESPONSE_CONTENT_TYPE
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = "application/problem+json"
+        super()._register_responses()
+        self.DEFAULT_RESPONSE_CONTENT_TYPE = usual
 
     def _register_error_handlers(self) -> None:
         pass

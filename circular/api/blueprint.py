@@ -8,7 +8,10 @@ import flask_smorest
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest has no types
-    """One that copies what its views say of themselves when somebody wants to read it, not at each start (10 ms)."""
+    """One that copies what its views say of themselves when somebody wants to read it, not at each start (10 ms).
+
+    Of one application, not inside another blueprint.
+    """
 
     def __init__(self, *given: Any, **options: Any) -> None:
         self._unread: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
