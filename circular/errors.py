@@ -78,6 +78,7 @@ REFUSALS: dict[str, Rule] = {
     "already_extended": Rule(
         Kind.CONFLICT, "This was extended once already, until {expires_at}. The place may give more time."
     ),
+    "slot_not_extendable": Rule(Kind.CONFLICT, "A booked time is not extended: book another one, or move this one."),
     "wrong_pickup_code": Rule(Kind.CONFLICT, "This pickup code is wrong. Ask for the 4 digits of the SMS."),
     "too_many_attempts": Rule(Kind.TOO_MANY, "Too many wrong codes at this place. Try again in {retry_after} seconds."),
     "more_than_reserved": Rule(Kind.CONFLICT, "Only {reserved} were reserved."),

@@ -441,9 +441,11 @@ def cancel(actor: Actor, kit_id: int) -> list[dict[str, Any]]:
 
 
 def extend(actor: Actor, kit_id: int, origin: str) -> list[dict[str, Any]]:
-    """Hold what is still held of a kit longer. Raises as `reservations.extend` does."""
+    """Hold what is still held of a kit longer, but for its machine's time. Raises as `reservations.extend` does."""
     with db.transaction():
-        return [reservations.extend(actor, part["reference"], f"{origin}#{part['listing']}") for part in held(kit_id)]
+        found = held(kit_id)
+        lots = [part for part in found if part["starts_at"] is None]
+        return [reservations.extend(actor, part["reference"], f"{origin}#{part['listing']}") for part in lots or found]
 
 
 def machine(code: str, spots: set[str]) -> str | None:

@@ -881,13 +881,17 @@ def extend(actor: Actor, reference: str, origin: str) -> dict[str, Any]:
 
     Those who wait for the lot do not prevent it: the hold was promised with it, and it costs them two opening days at most.
     `origin` names the line or request that asks: asking again by the same one changes nothing.
-    Raises: Refusal("no_such_reservation" | "already_ended" | "expired" | "already_extended").
+    Raises: Refusal("no_such_reservation" | "already_ended" | "expired" | "already_extended" |
+    "slot_not_extendable").
     """
     with db.transaction():
         found = _take(actor, reference)
         if db.value("SELECT 1 FROM reservation_event WHERE origin = ?", origin):
             return found
         _check_live(found)
+        if found["starts_at"] is not None:
+            starts_at = db.from_ms(found["starts_at"])
+            raise Refusal("slot_not_extendable", code=found["listing"], title=found["title"], starts_at=starts_at)
         by_staff = actor.works_at(found["place_id"])
         if found["extended_at"] is not None and not by_staff:
             raise Refusal(

@@ -687,6 +687,9 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
         held = yield Call("mine", {"limit": LINES})
         if not held:
             return _simply("mine_none")
+        held = [one for one in held if not isinstance(_named(one), Session)] or held[
+            :1
+        ]  # a time lasts as it was booked
         if len(held) > 1:
             return _mine_said(state, "extend_which", held)
         pin = held[0]["pickup_code"]

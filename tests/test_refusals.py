@@ -155,6 +155,11 @@ def _already_extended(w: World) -> Send:
     return send
 
 
+def _slot_not_extendable(w: World) -> Send:
+    made = w.book(w.machine())({})
+    return w.post(f"/reservations/{made.json['id']}/extend", None, w.resident)
+
+
 def _wrong_pickup_code(w: World) -> Send:
     send = w.collect("0000")
 
@@ -395,6 +400,7 @@ WAYS: dict[str, Callable[[World], Send]] = {
     "already_ended": _already_ended,
     "expired": _expired,
     "already_extended": _already_extended,
+    "slot_not_extendable": _slot_not_extendable,
     "wrong_pickup_code": _wrong_pickup_code,
     "too_many_attempts": _too_many_attempts,
     "more_than_reserved": lambda w: w.collect(quantity=99),

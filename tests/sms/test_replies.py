@@ -72,7 +72,7 @@ REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
     "not_a_step", "whole_number_needed", "quantity_not_positive", "too_many_reservations", "no_such_reservation",
     "already_ended", "expired", "storage_full", "busy", "too_many_gifts", "no_such_place",
-    "already_extended", "still_available", "already_booked", "too_many_waits", "offer_lapsed",
+    "already_extended", "slot_not_extendable", "still_available", "already_booked", "too_many_waits", "offer_lapsed",
     "too_many_alerts", "alert_too_wide",
     "no_such_alert", "not_open_yet", "entries_only", "window_closed", "already_entered", "above_maximum",
     "outside_hours", "slot_taken", "slot_in_past", "too_soon", "too_far", "quota_exceeded",
