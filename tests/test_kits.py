@@ -310,6 +310,22 @@ def test_more_time_for_a_kit(town: Town, client: FlaskClient) -> None:
     assert "Déjà prolongée" in (text(client, f"PLUS {pin}") or "")
 
 
+def test_more_time_for_a_kit_with_a_machine(town: Town) -> None:
+    """The materials are held longer, and the machine is booked as it was."""
+    pallets(town)
+    town.listing(title="Scie", kind="machine", category="machine-bois", quantity=1)
+    code, who = project(("bois-palette", 1, "piece"), ("machine-bois", 1, "piece")), town.person()
+    assert who.person_id is not None
+    with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False):
+        slot = {"starts_at": "2026-11-25T13:00:00Z", "ends_at": "2026-11-25T14:00:00Z"}
+        made = {one["title"]: one for one in kits.reserve(who, who.person_id, code, "test:kit", slot=slot)}
+        kits.extend(who, made["Scie"]["kit_id"], "test:more")
+        after = {one["title"]: one for one in kits.parts(made["Scie"]["kit_id"])}
+
+    longer = [title for title in after if after[title]["expires_at"] > made[title]["expires_at"]]
+    assert sorted(after) == ["Palette", "Scie"] and longer == ["Palette"]
+
+
 def test_who_is_forgotten_holds_no_kit(town: Town) -> None:
     """EFFACE frees every part of it."""
     wood, iron = pallets(town), screws(town)
