@@ -127,7 +127,11 @@ ASKING = re.compile(
     r"comment|how|kouman|kijan|como|what|quoi|koi|kisa|combien|pourquoi|poukisa|why)\b"
 )
 # After `R 41271` one or two words more may be somebody's name, but not these.
-DOUBTS = words("erreur error faux fausse trop cher chere mistake wrong bug marche tout totalite all todo tudo")
+DOUBTS = words("""
+    erreur error faux fausse trop cher chere mistake wrong bug marche tout totalite all todo tudo dizaine douzaine quinzaine
+    vingtaine trentaine cinquantaine centaine dozen dozens docena duzia decena dezena rouge rouges bleu bleue bleus verte
+    verts noir noire jaune gris grise red blue green black white yellow grey rojo azul verde negro blanco vermelho preto branco
+""")
 
 # --- what may stand around a command ----------------------------------------------------------------------------------
 FILLERS = words("""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -16,22 +17,46 @@ _DAYS = {
 }  # fmt: skip
 _TODAY = frozenset("aujourdhui auj today hoy hoje jodi jodia".split())
 _TOMORROW = frozenset("demain dem tomorrow manana amanha denmen demen dimen".split())
+_PAST = frozenset("hier yesterday ayer ontem".split())
 _DATE = re.compile(r"(?<![\d:/])(\d{1,2})/(\d{1,2})(?![\d:/])")
+_MONTHS = (
+    "janvier jan janv january enero janeiro janvye", "fevrier fev fevr february feb febrero fevereiro fevriye",
+    "mars march marzo marco", "avril avr april apr abril", "mai may mayo maio", "juin june junio junho",
+    "juillet juil july julio julho jiye", "aout august aug agosto", "septembre sept september septiembre setembro septanm",
+    "octobre oct october octubre outubro oktob", "novembre nov november noviembre novembro novanm",
+    "decembre dec december diciembre dezembro desanm",
+)  # fmt: skip
+_MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
+_SPELT = re.compile(rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(_MONTH_OF)})(?!\w)")
 _HOUR = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:(h|:)\s*(\d{2})?|(am|pm))(?![\w:])")
+_HOURS = re.compile(r"(?<![\d/:])\d{1,2}\s*(?:heures?|hours?|horas?)(?!\w)")
 _BARE = re.compile(r"(?<![\d/:])(\d{1,2})(?![\d/:])")
 
 
 class When(NamedTuple):
-    """A moment that words name: aware, local; `exact` with its hour, else the day's beginning."""
+    """A moment that words name: aware, local; `exact` with its hour, else the day's beginning.
+
+    Of two hours (`9h-11h`, `15h 2 heures`), which nobody can take at once, it is the first, and not exact.
+    """
 
     at: datetime
     exact: bool
 
 
 def read(words: str, now: datetime) -> When | None:
-    """What words say of a time, seen from `now` (local, aware); None when they name no day and no hour."""
-    text = fold(words).replace("'", "")
-    day, text = _day(text, now)
+    """What words say of a time, seen from `now` (local, aware). None when they name no day and no hour; and when the day is
+    past or in no calendar, so that no other is taken in its place.
+    """
+    text = _SPELT.sub(lambda found: f"{found[1]}/{_MONTH_OF[found[2]]}", fold(words).replace("'", ""))
+    if _PAST.intersection(text.split()):
+        return None
+    if found := _DATE.search(text):
+        day = _next(int(found[1]), int(found[2]), now)
+        if day is None:
+            return None
+        text = f"{text[: found.start()]} {text[found.end() :]}"
+    else:
+        day, text = _day(text, now)
     minutes = _minutes(text, bare=day is not None)
     if day is None and minutes is None:
         return None
@@ -39,18 +64,21 @@ def read(words: str, now: datetime) -> When | None:
     if minutes is None:
         return When(max(start, now), exact=False)
     at = start + timedelta(minutes=minutes)
-    return When(at + timedelta(days=1) if day is None and at < now else at, exact=True)
+    hours = len(_HOUR.findall(text)) + len(_HOURS.findall(text))
+    return When(at + timedelta(days=1) if day is None and at < now else at, exact=hours < 2)
+
+
+def _next(day: int, month: int, now: datetime) -> datetime | None:
+    """The next day of that date, this year or next; None when neither has one."""
+    for year in (now.year, now.year + 1):
+        with contextlib.suppress(ValueError):
+            found = now.replace(year=year, month=month, day=day)
+            if found.date() >= now.date():
+                return found
+    return None
 
 
 def _day(text: str, now: datetime) -> tuple[datetime | None, str]:
-    if found := _DATE.search(text):
-        for year in (now.year, now.year + 1):
-            try:
-                day = now.replace(year=year, month=int(found[2]), day=int(found[1]))
-            except ValueError:
-                return None, text
-            if day.date() >= now.date():
-                return day, text[: found.start()] + " " + text[found.end() :]
     for word in text.split():
         rest = text.replace(word, " ", 1)
         if word in _TODAY:
