@@ -29,6 +29,7 @@ from circular.text import analyse
 FOLDER = settings.ROOT / "fixtures" / "vocabulary"
 VERSION = "vocabulary"  # the counter that says which version of the files the tables hold
 THINGS = frozenset({"material", "tool", "machine", "room", "workshop", "project", "action"})  # a `quality` only ranks
+SEATED = frozenset({"room", "workshop"})  # measured in people
 ALONE, NEVER = "alone", "never"
 ROWS = 200  # of one statement
 # Words inside a term that many leave out: `feuille zinc` for `feuille de zinc`.
@@ -47,10 +48,10 @@ em en encore enki enpe epi era es esa ese eske eso essa esse est esta este esto 
 fait faut favor fe foi fois fok for free from fui g gen genyen get give good gostaria got gracias ha had has have hay
 he hello help her here hey hi his hola how i ici if il ils in is isso isto it its j ja jai jaimerais je just jwen ka
 kap ki kindly kisa know ko kod kon konbyen konmen kote la lan las le les leur lhe li like lo look looking los m ma
-madame mais man mande map mas me merci mes mesdames mesi messieurs meu mi minha mis moi mon monsieur muito muy mwen
+madame mais man mande map mas me merci mes mesdames mesi messieurs meu mi minha mis moi mon monsieur moun muito muy mwen
 mwin my n na nada nan nao nap nas ne near necesita necesito need needed nem ni no non nos nosso notre nou nous nu o
-obrigada obrigado of oi oken ola on onde one ont or os ou oui our out pa pani par para pas pela pelo pero peu peut
-peux pi plait please pls plus plz pode por porque pou pour pouvez pra pran precisa preciso prendre pres procurando
+obrigada obrigado of oi oken ola on onde one ont or os ou oui our out pa pani par para pas pela pelo pero people persona
+personas personne personnes pessoa pessoas peu peut peux pi plait please pls plus plz pode por porque pou pour pouvez pra pran precisa preciso prendre pres procurando
 procuro puedo pues pwal qu quand quando que quel quelle quelles quelque quelques quels quem queria quero qui quien
 quiero quisiera quoi recherche reste rete s sa salut sans se sem ser ses seu she si sil silvouple sim sin so sobre
 some somebody someone son sont sou souple sous still stp su sua sur sus svp ta tala tan tanpri tap tarde tardes te tem
@@ -143,6 +144,7 @@ class Lexicon:
         self.above = [tuple(_ancestors(n, parents)) for n in range(len(rows))]
         self.categories = [tuple(category.split("|")) if category else () for *_, category, _ in rows]
         self.is_thing = [kind in THINGS for *_, kind in rows]
+        self.has_seats = [kind in SEATED for *_, kind in rows]
         self.mention = [f"xv{code.replace('-', '')}" for code in self.codes]
         self.inner = [f"xi{code.replace('-', '')}" for code in self.codes]
         self.head = [f"xh{code.replace('-', '')}" for code in self.codes]

@@ -265,7 +265,9 @@ def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
 
 
 def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
-    """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures."""
+    """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures;
+    after a room it only ranks: it is a number of seats, and a word of the title.
+    """
     units: list[Unit] = []
     sizes: list[tuple[int, ...]] = []
     amount: Amount | None = None
@@ -273,7 +275,9 @@ def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[tuple[int
         if isinstance(group, list):
             units += _things(group, known)
         elif group.kind == "number":
-            if units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
+            if units and units[-1].concepts and all(known.lexicon.has_seats[one] for one in units[-1].concepts):
+                units += [Unit(stem, (search.word(stem),), is_thing=False) for stem in analyse(group.text)]
+            elif units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
                 sizes += group.sizes if not sizes else ()
             elif not units and amount is None and group.text.isdigit() and int(group.text):
                 amount = Amount(int(group.text) * 1000, "")

@@ -130,7 +130,8 @@ ASKING = re.compile(
 DOUBTS = words("""
     erreur error faux fausse trop cher chere mistake wrong bug marche tout totalite all todo tudo dizaine douzaine quinzaine
     vingtaine trentaine cinquantaine centaine dozen dozens docena duzia decena dezena rouge rouges bleu bleue bleus verte
-    verts noir noire jaune gris grise red blue green black white yellow grey rojo azul verde negro blanco vermelho preto branco
+    verts noir noire jaune gris grise red blue green black white yellow grey rojo azul verde negro blanco vermelho preto
+    branco
 """)
 
 # --- what may stand around a command ----------------------------------------------------------------------------------
