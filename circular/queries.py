@@ -193,11 +193,21 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
 
 
+def speaks_of(words: str, listing_id: int) -> bool:
+    """Whether words may be said of a listing: no thing or quality that the vocabulary knows, and that it has not, is among
+    them. What the vocabulary does not know may be somebody's name.
+    """
+    known = tuple(unit for unit in wishes.read(words).units if unit.concepts and not unit.guessed)
+    return not known or _holds(known, listing_id)
+
+
 def _fits(wish: wishes.Wish, listing_id: int) -> bool:
     """True when a listing has the qualities too, which only rank."""
-    if all(unit.is_thing for unit in wish.units):
-        return True
-    match = search.matching(search.all_of(unit.within() for unit in wish.units))
+    return all(unit.is_thing for unit in wish.units) or _holds(wish.units, listing_id)
+
+
+def _holds(units: tuple[wishes.Unit, ...], listing_id: int) -> bool:
+    match = search.matching(search.all_of(unit.within() for unit in units))
     query = f"SELECT 1 FROM {match.source} WHERE {match.condition} AND {match.order} = ?"
     return db.value(query, *match.params, listing_id) is not None
 

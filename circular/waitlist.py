@@ -68,7 +68,8 @@ class Waiting(db.Table):
 STATE = "CASE WHEN w.suspended_at IS NULL OR w.ended_at IS NOT NULL THEN w.state ELSE 'suspended' END"
 COLUMNS = (
     f"w.id, w.reference, w.person_id, w.quantity, {STATE} AS state, w.created_at, w.offer_expires_at, w.ended_at, "
-    "w.starts_at, w.ends_at, w.listing_id, l.code AS listing, l.title, l.unit, l.place_id, p.code AS place, "
+    "w.starts_at, w.ends_at, w.listing_id, l.code AS listing, l.title, l.unit, l.quantity AS stock, "
+    "(w.starts_at IS NULL AND w.quantity > l.quantity) AS exceeds, l.place_id, p.code AS place, "
     "p.name AS place_name, h.phone, "
     "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
     "AND w2.state IN ('waiting', 'offered') "
@@ -169,7 +170,9 @@ def join(
     slot: slots.Slot | None = None,
 ) -> dict[str, Any]:
     """Wait for some of a listing, or of a `slot` of what is booked for a time; `quantity` in its unit (None: its smallest).
-    Whoever waits already keeps their place, and whoever had it set aside is offered something again.
+    Whoever waits already keeps their place, whoever had it set aside is offered something again, and whoever names another
+    quantity waits for that from now on, at the rank that they have. More of a lot than there is may be waited for: staff
+    add stock; until then, those behind who want less are served first.
 
     `origin` names the line or request that asks: asking again by the same one returns the first result.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
@@ -192,8 +195,10 @@ def join(
             one for one in _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
             if slot is None or (one["starts_at"] < slot.ends_at and slot.starts_at < one["ends_at"])
         ]  # fmt: skip
-        if waiting:  # on a page, whoever types a number may not be who reads its texts: nothing changes
-            return waiting[0] if actor.door == "web" else _resume(waiting[0])
+        if waiting and actor.door == "web":  # whoever types a number may not be who reads its texts: nothing changes
+            return waiting[0]
+        if waiting and (quantity is None or waiting[0]["quantity"] == wanted or waiting[0]["state"] == "offered"):
+            return _resume(waiting[0])
         if slot is None:
             reservations.check_shares(listing, wanted, person_id)
             there = listing["available"]
@@ -206,6 +211,9 @@ def join(
                 "still_available", code=code, title=listing["title"], available=catalog.amount(there),
                 unit=listing["unit"], **_begins(slot),
             )  # fmt: skip
+        if waiting:
+            db.run("UPDATE waiting SET quantity = ? WHERE id = ?", wanted, waiting[0]["id"])
+            return _resume(waiting[0])
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
         people.lock(person_id)
         if len(mine(person_id)) >= MOST_WAITS:
@@ -218,8 +226,9 @@ def join(
         )  # fmt: skip
         joined = _select("w.id = ?", waiting_id)[0]
         if actor.door == "web":  # whose phone it is reads where they stand; by SMS the answer itself says so
-            facts = {name: joined[name] for name in ("title", "rank")}
-            notices.tell(person_id, "waiting", code=code, slot_at=joined["starts_at"], **facts)
+            facts = {name: joined[name] for name in ("title", "rank", "quantity", "unit", "stock")}
+            kind = "waiting_more" if joined["exceeds"] else "waiting"
+            notices.tell(person_id, kind, code=code, slot_at=joined["starts_at"], **facts)
         return joined
 
 

@@ -87,9 +87,8 @@ def understand() -> None:
         except (ValueError, KeyError, TypeError, AttributeError):
             sys.exit(f"Not a JSON line with a text: {line.strip()[:80]}")
         language = command.language or settings.get().default_locale
-        click.echo(
-            json.dumps({"intent": command.intent, "args": command.args, "language": language}, ensure_ascii=False)
-        )
+        args = {name: value for name, value in command.args.items() if name not in commands.TOLD}
+        click.echo(json.dumps({"intent": command.intent, "args": args, "language": language}, ensure_ascii=False))
 
 
 @sms.command()

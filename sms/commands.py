@@ -33,6 +33,10 @@ CONTEXTS = ("none", "after_list", "has_reservation", "after_question_yes_no", "l
 _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8"))
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
 UNVERIFIED: dict[str, list[str]] = _FILE["unverified"]
+TOLD = (
+    "thing",
+    "unit",
+)  # arguments of our own: what is said of a listing besides its number, for the listing to confirm
 MOST_WORDS = 30  # of a search
 LONGEST_ABOUT = 8  # words of a project, an alert, a machine: what is longer tells something else
 
@@ -375,10 +379,17 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
     told = after if other or line.times > at else []
     while told and told[0] in lexicon.FILLERS:
         told = told[1:]
-    args: dict[str, Any] = {"code": line.codes[0]}
+    args: dict[str, Any] = {"code": line.codes[0], **_told_of(line, other)}
     if line.numbers or many:
         args["quantity"] = int(many[0]) if many else line.numbers[0].quantity * (-1 if line.minus else 1)
     return Command("reserve", {**args, "words": " ".join(told)} if told else args)
+
+
+def _told_of(line: Line, other: Sequence[str]) -> dict[str, str]:
+    """What a line tells of the thing besides its number: `3 portes`, `5 m2`. Whether it is that, the listing knows."""
+    things = " ".join(word for word in line.tokens if word in lexicon.GOODS or word in other)
+    units = [number.unit for number in line.numbers if number.unit]
+    return {**({"thing": things} if things else {}), **({"unit": units[0]} if units else {})}
 
 
 _MARKS = lexicon.words("le la el o a the numero number")
@@ -394,7 +405,7 @@ def _reserve_line(line: Line) -> Command | None:
         return None  # R1 et 2: which?
     args: dict[str, Any] = {"choice": line.numbers[0].choice}
     if len(line.numbers) > 1:
-        args["quantity"] = line.numbers[1].quantity * (-1 if line.minus else 1)
+        args |= {"quantity": line.numbers[1].quantity * (-1 if line.minus else 1), **_told_of(line, ())}
     if line.times >= 0:
         args["words"] = " ".join(line.tokens[line.times :])
     return Command("reserve", args)

@@ -77,14 +77,22 @@ class Text(NamedTuple):
     key: str
 
 
+class Several(NamedTuple):
+    """So many thousandths of something, the number first: `3 x Porte pleine`."""
+
+    milli: int
+    unit: str
+    title: str
+
+
 class Session(NamedTuple):
     """What is booked for a time, and when: the day and the hour come first, so that they are never cut off."""
 
-    title: str
+    title: str | Several
     starts_at: int  # milliseconds since 1970
 
 
-Value: TypeAlias = str | int | float | Quantity | Price | Day | Time | Hours | Phone | Text | Session
+Value: TypeAlias = str | int | float | Quantity | Price | Day | Time | Hours | Phone | Text | Several | Session
 Facts: TypeAlias = Mapping[str, Value]
 
 
@@ -246,9 +254,9 @@ def _go_on(state: State, args: dict[str, Any]) -> Step:
 
 def _results(state: State, words: str, cursor: str | None) -> Step:
     found = yield Call("find", {"words": words, "cursor": cursor})
-    if not found["items"] and not found["nearest"]:
+    if not found["items"] and not found["nearest"] and not found["taken"]:
         return (yield from _nothing(state, words, found["did_you_mean"]))
-    if not found["items"]:
+    if not found["items"] and not found["taken"]:
         yield Call("note_unfound", {"words": words})
     rows = tuple(
         Row(
@@ -261,14 +269,17 @@ def _results(state: State, words: str, cursor: str | None) -> Step:
             },
             Command("details", {"code": listing["code"]}),
         )
-        for n, listing in enumerate(found["items"] or found["nearest"], 1)
+        for n, listing in enumerate(found["taken"] or found["items"] or found["nearest"], 1)
     )
-    key = "results" if found["exact"] else "results_near"
-    key = "nearest" if not found["items"] else key if found["next"] else f"{key}_end"
+    key = "results_taken" if found["taken"] else "results" if found["exact"] else "results_near"
+    further = found["next"] is not None
+    key = key if further else f"{key}_end" if found["items"] or found["taken"] else "nearest"
     said = (found["understood"] or words).upper()
-    screen = Screen(key, {"words": said, "count": found["count"]}, "results_line", rows)
-    after = opened(state, context="after_list", words=words, missed=0 if found["items"] else state.get("missed", 0) + 1)
-    if found["next"]:
+    line = "taken_line" if found["taken"] else "results_line"
+    screen = Screen(key, {"words": said, "count": found["count"]}, line, rows)
+    missed = 0 if found["items"] or found["taken"] else state.get("missed", 0) + 1
+    after = opened(state, context="after_list", words=words, missed=missed)
+    if further:
         after["more"] = ["go_on", {"words": words, "cursor": found["next"]}]
     return Said(screen, after)
 
@@ -355,18 +366,22 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         code = state.get("code")  # R1: there is one thing to see
     if code is None:
         return _simply("reserve_what")
+    if args.get("thing") or args.get("unit"):  # R 41271 3 portes, of planks: which of the two is meant?
+        told = {"words": args.get("thing", ""), "unit": args.get("unit", "")}
+        if not (yield Call("is_told_of", {"code": code, **told})):
+            return (yield from _details(state, {"code": code}))
     slot = _given(state, args, "slot")
     try:
         made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": slot})
     except Refusal as refusal:
         if refusal.code in ("not_reservable", "slot_taken"):
-            wanted = {"wanted": slot} if slot else {}
-            return (yield from _slots(state, {"code": code, "words": args.get("words", ""), **wanted}))
+            wanted = {"words": args.get("words", ""), "quantity": args.get("quantity"), "wanted": slot}
+            return (yield from _slots(state, {"code": code, **wanted}))
         if refusal.code == "slot_not_allowed":  # of a list from before it became a lot
             return (yield from _details(state, {"code": code}))
         if refusal.code != "sold_out":
             raise
-        return _too_few(state, code, refusal)
+        return _too_few(state, {"code": code, "quantity": args.get("quantity")}, refusal)
     if "ticket" in made:
         return Said(Screen(entered_key(made), entry_facts(made)))
     if "project" in made:
@@ -381,29 +396,33 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     code = str(args["code"])
     asked = {name: args.get(name) for name in ("since", "wanted")}
     found = yield Call("slots", {"code": code, "words": args.get("words", ""), **asked})
+    wanted = {"code": code, **({"quantity": args["quantity"]} if args.get("quantity") else {})}
     if found["exact"]:
-        return (yield from _reserve(state, {"code": code, "slot": found["items"][0]}))
+        return (yield from _reserve(state, {**wanted, "slot": found["items"][0]}))
     if found["own"]:
         return Said(Screen("slot_reserved", reservation_facts(found["own"])))
     taken, title = found["taken"], found["title"]
-    question = _question(["waitlist", {"code": code, "slot": taken}]) if taken else {}
+    question = _question(["waitlist", {**wanted, "slot": taken}]) if taken else {}
     if not found["items"] and taken:
         screen = Screen("none_left", {"title": Session(title, taken[0]), "code": code})
         return Said(screen, {**kept(state), **question})
     if not found["items"]:
         full = yield Call("full_slots", {"code": code, "words": "", "since": args.get("since")})
         if full["items"]:
-            return _full(full, {"code": code})
+            return _full(full, wanted)
         return _simply("slots_none", title=title, phone=Phone(found["phone"]))
     after = opened(state, **{**question, "context": "after_list"})
     if len(found["items"]) > LINES:
-        after["more"] = ["slots", {"code": code, "since": found["items"][LINES][0]}]
+        after["more"] = ["slots", {**wanted, "since": found["items"][LINES][0]}]
     options: tuple[Option, ...] = ()
     if taken or found["full"]:
-        wait = Command(*question["yes"]) if taken else Command("full_slots", {"code": code})
+        wait = Command(*question["yes"]) if taken else Command("full_slots", wanted)
         options = (Option("do_wait", wait),)
-    key, facts = ("slots_taken", {"title": Session(title, taken[0])}) if taken else ("slots", {"title": title})
-    rows = _slot_rows(found["items"], Command("reserve", {"code": code}))
+    key, facts = ("slots", {"title": title})
+    if taken or found["closed"]:
+        moment = taken[0] if taken else found["closed"]
+        key, facts = "slots_taken" if taken else "slots_closed", {"title": Session(title, moment)}
+    rows = _slot_rows(found["items"], Command("reserve", wanted))
     return Said(Screen(key, facts, "slot_line", rows, options), after)
 
 
@@ -456,8 +475,9 @@ def reserved_key(made: Mapping[str, Any]) -> str:
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
-def _too_few(state: State, code: str, refusal: Refusal) -> Said:
+def _too_few(state: State, wanted: dict[str, Any], refusal: Refusal) -> Said:
     """Less than was asked for: what is left is offered, or a place in the queue."""
+    code = wanted["code"]
     left, unit, title = refusal.facts["available"], refusal.facts["unit"], refusal.facts["title"]
     if left:
         facts: dict[str, Value] = {"quantity": Quantity(round(left * 1000), unit), "title": title, "code": code}
@@ -465,9 +485,7 @@ def _too_few(state: State, code: str, refusal: Refusal) -> Said:
             Screen("too_few", facts),
             {**kept(state), **_question(["reserve", {"code": code, "quantity": left}])},
         )
-    return Said(
-        Screen("none_left", {"title": title, "code": code}), {**kept(state), **_question(["waitlist", {"code": code}])}
-    )
+    return Said(Screen("none_left", {"title": title, "code": code}), {**kept(state), **_question(["waitlist", wanted])})
 
 
 def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
@@ -475,7 +493,7 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
     begins = made.get("starts_at")
     return {
         "quantity": Quantity(made["quantity"], made["unit"]),
-        "title": made["title"],
+        "title": made["title"] if begins is None else _several(made),
         "pin": made["pickup_code"],
         "place": made["place_name"],
         "until": Time(made["expires_at"]),
@@ -507,15 +525,23 @@ def entered_key(made: Mapping[str, Any]) -> str:
 def _named(found: Mapping[str, Any]) -> Value:
     """The title of a listing, before it the time that it is booked or waited for; a kit has its own."""
     begins = None if "count" in found else found["starts_at"]
-    return str(found["title"]) if begins is None else Session(found["title"], begins)
+    return str(found["title"]) if begins is None else Session(_several(found), begins)
+
+
+def _several(found: Mapping[str, Any]) -> str | Several:
+    """The title, before it how many of it where that is more than one."""
+    quantity, unit, title = found["quantity"], found["unit"], str(found["title"])
+    return title if (quantity, unit) == (MILLI, "piece") else Several(quantity, unit, title)
 
 
 def wait_facts(found: Mapping[str, Any]) -> dict[str, Value]:
     """What the texts say of a place in a queue (a noun's facts)."""
     until = found["offer_expires_at"] or 0  # while it is this person's turn
     quantity = Quantity(found["quantity"], found["unit"])
-    facts: dict[str, Value] = {"title": _named(found), "code": found["listing"], "rank": found["rank"]}
-    return {**facts, "quantity": quantity, "day": Day(until), "time": Time(until)}
+    title = _several(found) if found["starts_at"] is None else _named(found)
+    there, some = Quantity(found["stock"], found["unit"]), Quantity(found["stock"], "piece")
+    facts: dict[str, Value] = {"title": title, "code": found["listing"], "rank": found["rank"]}
+    return {**facts, "quantity": quantity, "there": there, "some": some, "day": Day(until), "time": Time(until)}
 
 
 def _ask_quantity(state: State, args: dict[str, Any]) -> Step:
@@ -628,7 +654,9 @@ def _wait(state: State, args: dict[str, Any]) -> Step:
 def _offered(state: State, one: Mapping[str, Any]) -> Said:
     """It is somebody's turn: OUI and NON answer it, as they do the text that tells it."""
     offers = [*state.get("offers", []), one["reference"]]
-    return Said(Screen("offer", wait_facts(one), options=OFFER_ANSWERS), {**kept(state), "offers": offers})
+    plain = one["title"] if one["starts_at"] is None else Session(one["title"], one["starts_at"])
+    facts = {**wait_facts(one), "title": plain}  # its text says how many by itself
+    return Said(Screen("offer", facts, options=OFFER_ANSWERS), {**kept(state), "offers": offers})
 
 
 def _wait_screen(one: Mapping[str, Any], paused: bool) -> Screen:
@@ -720,7 +748,9 @@ def _waitlist(state: State, args: dict[str, Any]) -> Step:
 
 def _joined(state: State, waiting: Mapping[str, Any]) -> Said:
     """Somebody waits; or it is their turn already."""
-    return _offered(state, waiting) if waiting["state"] == "offered" else Said(Screen("waiting", wait_facts(waiting)))
+    if waiting["state"] == "offered":
+        return _offered(state, waiting)
+    return Said(Screen("waiting_more" if waiting["exceeds"] else "waiting", wait_facts(waiting)))
 
 
 def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:

@@ -6,7 +6,7 @@ Rules are the nouns'; words are the catalogues'; `conversation` decides what is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -91,12 +91,22 @@ def converse(turn: Turn, state: State, command: Command) -> Said:
 
 # --- finding ----------------------------------------------------------------------------------------------------------
 def _find(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
-    home = reservations.home_of(turn.actor)
-    return _found(queries.Query(q=words, min_quantity=1, limit=LINES, cursor=cursor or "", home=home))
-
-
-def _found(query: queries.Query) -> dict[str, Any]:
+    """What is left of what words name, from a `cursor` on. Where nothing is left of it, or of some of the words alone: what
+    is all `taken`, which can be waited for; a cursor of nothing shows the rest all the same.
+    """
+    query = queries.Query(
+        q=words, min_quantity=1, limit=LINES, cursor=cursor or "", home=reservations.home_of(turn.actor)
+    )
     page = queries.find(query)
+    if cursor is None and (not page.items or "words" in page.relaxed):
+        all_of_it = queries.find(replace(query, min_quantity=0))
+        taken = [one for one in all_of_it.items if not one["available"]]
+        if taken and set(all_of_it.relaxed) <= {"quantity"}:
+            return {**_found(query, page), "taken": taken, "next": "" if page.items else None}
+    return {**_found(query, page), "taken": []}
+
+
+def _found(query: queries.Query, page: queries.Page) -> dict[str, Any]:
     return {
         "items": page.items,
         "next": page.next,
@@ -124,6 +134,14 @@ def _thing(turn: Turn, code: str) -> dict[str, Any]:
             return _project(code)
         except Refusal:
             raise refusal from None
+
+
+def _is_told_of(_turn: Turn, code: str, words: str, unit: str) -> bool:
+    """Whether words, and a unit, may be told of what has this number. Raises: Refusal("bad_code" | "no_such_listing")."""
+    if projects.exists(code):
+        return True
+    listing = catalog.get(code)
+    return unit in ("", listing["unit"]) and queries.speaks_of(words, listing["id"])
 
 
 def _project(code: str) -> dict[str, Any]:
@@ -165,14 +183,15 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
 
 def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     home = reservations.home_of(turn.actor)
-    return _found(queries.Query(q=words, limit=LINES, cursor=cursor or "", booked=True, home=home))
+    query = queries.Query(q=words, limit=LINES, cursor=cursor or "", booked=True, home=home)
+    return _found(query, queries.find(query))
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
 def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[int] | None) -> dict[str, Any]:
     """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour. `taken`: the
-    slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked of that; `full`:
-    whether any before the last shown is taken.
+    slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked of that; `closed`:
+    the moment that they name, where there is no slot; `full`: whether any before the last shown is taken.
     """
     when = _when(words)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
@@ -183,10 +202,11 @@ def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[in
     begins = wanted[0] if wanted else start if named and not exact else None
     taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id)
     own = reservations.holds(turn.person_id, listing["id"], taken[0]) if taken else None
+    closed = start if named and not exact and slots.slot_at(listing, start) is None else None
     full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id))
     return {
         "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full, "own": own,
-        "title": listing["title"], "phone": listing["place_phone"],
+        "closed": closed, "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
 
 
@@ -378,6 +398,7 @@ def _erase(turn: Turn) -> None:
 VERBS: dict[str, Callable[..., Any]] = {
     "find": _find,
     "thing": _thing,
+    "is_told_of": _is_told_of,
     "note_unfound": _note_unfound,
     "projects": _projects,
     "machines": _machines,

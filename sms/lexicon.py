@@ -82,10 +82,16 @@ ORDINALS = valued({
     2: "deuxieme second seconde 2e 2eme 2ieme dezyem dezieme deziem 2nd segundo segunda",
     3: "troisieme 3e 3eme 3ieme twazyem twazieme twaziem third 3rd tercero tercera terceiro terceira",
 })  # fmt: skip
-UNITS = words("""
-    m m2 m3 ml cm mm kg t l g pc pcs pce pces piece pieces unite unites unit units pieza piezas unidad unidades peca
-    pecas moso metre metres kilo kilos litre litres
-""")
+# Units as people write them, and as listings have them; some are no listing's.
+UNIT_OF = {
+    **{word: word for word in words("m m2 m3 kg t cm mm l g")},
+    **dict.fromkeys(words("ml metre metres"), "m"), **dict.fromkeys(words("kilo kilos"), "kg"),
+    **dict.fromkeys(words("litre litres"), "l"),
+    **dict.fromkeys(words("""
+        pc pcs pce pces piece pieces unite unites unit units pieza piezas unidad unidades peca pecas moso
+    """), "piece"),
+}  # fmt: skip
+UNITS = frozenset(UNIT_OF)
 TIMES = words("""
     lundi mardi mercredi jeudi vendredi samedi dimanche lun mar mer jeu ven sam dim lendi madi mekredi jedi vandredi
     samdi dimanch monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun lunes martes

@@ -26,8 +26,8 @@ _MONTHS = (
     "octobre oct october octubre outubro oktob", "novembre nov november noviembre novembro novanm",
     "decembre dec december diciembre dezembro desanm",
 )  # fmt: skip
-_MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
-_SPELT = re.compile(rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(_MONTH_OF)})(?!\w)")
+MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
+_SPELT = re.compile(rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(MONTH_OF)})(?!\w)")
 _HOUR = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:(h|:)\s*(\d{2})?|(am|pm))(?![\w:])")
 _HOURS = re.compile(r"(?<![\d/:])\d{1,2}\s*(?:heures?|hours?|horas?)(?!\w)")
 _BARE = re.compile(r"(?<![\d/:])(\d{1,2})(?![\d/:])")
@@ -47,7 +47,7 @@ def read(words: str, now: datetime) -> When | None:
     """What words say of a time, seen from `now` (local, aware). None when they name no day and no hour; and when the day is
     past or in no calendar, so that no other is taken in its place.
     """
-    text = _SPELT.sub(lambda found: f"{found[1]}/{_MONTH_OF[found[2]]}", fold(words).replace("'", ""))
+    text = _SPELT.sub(lambda found: f"{found[1]}/{MONTH_OF[found[2]]}", fold(words).replace("'", ""))
     if _PAST.intersection(text.split()):
         return None
     if found := _DATE.search(text):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from stdnum import damm
 
 from circular.text import NUMBER_WORDS, fold
-from sms import lexicon
+from sms import lexicon, moments
 
 LONGEST = 480  # characters that are read: three segments; no command is longer
 
@@ -25,6 +25,7 @@ class Number(NamedTuple):
     value: float
     bare: bool  # without a unit: it may choose a line
     spelt: bool  # as a word, or as a rank
+    unit: str = ""  # as listings have it
 
     @property
     def choice(self) -> int | None:
@@ -321,15 +322,15 @@ def _sort_word(line: Line, at: int, sort: str) -> None:
         case "ordinal":
             line.numbers.append(Number(float(lexicon.ORDINALS[word]), True, True))
         case "number":
-            unit = lexicon.UNITS.intersection(line.tokens[at + 1 : at + 2])
-            line.numbers.append(Number(float(NUMBER_WORDS[word]), not unit, True))
+            unit = lexicon.UNIT_OF.get(next(iter(line.tokens[at + 1 : at + 2]), ""), "")
+            line.numbers.append(Number(float(NUMBER_WORDS[word]), not unit, True, unit))
         case "one":
             line.numbers.append(Number(1.0, True, True))
         case "two":
             line.numbers.append(Number(2.0, True, True))
         case "unit":
             if line.numbers and line.tokens[at - 1][0].isdigit():
-                line.numbers[-1] = line.numbers[-1]._replace(bare=False)
+                line.numbers[-1] = line.numbers[-1]._replace(bare=False, unit=lexicon.UNIT_OF[word])
         case "time":
             line.times = at if line.times < 0 else line.times
         case "":
@@ -344,13 +345,14 @@ def _sort_number(line: Line, at: int) -> None:
             found.append(word)
     elif word in lexicon.ORDINALS:
         line.numbers.append(Number(float(lexicon.ORDINALS[word]), True, True))
-    elif _CLOCK.fullmatch(word):
+    elif _CLOCK.fullmatch(word) or (line.codes and next(iter(line.tokens[at + 1 : at + 2]), "") in moments.MONTH_OF):
         line.times = at if line.times < 0 else line.times
     elif line.times >= 0:
         pass  # "ven 14": an hour
     elif metres := _METRES.fullmatch(word):
         line.numbers.append(Number(float(f"{metres[1]}.{metres[2]}"), False, False))
     elif amount := _AMOUNT.fullmatch(word):
-        line.numbers.append(Number(float(amount[1]), word.isdigit(), False))
+        unit = lexicon.UNIT_OF.get(amount[2] or "", "")
+        line.numbers.append(Number(float(amount[1]), word.isdigit(), False, unit))
     elif not _MEASURE.fullmatch(word):
         line.other.append(word)

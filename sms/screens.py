@@ -25,6 +25,7 @@ from sms.conversation import (
     Quantity,
     Screen,
     Session,
+    Several,
     State,
     Text,
     Time,
@@ -35,8 +36,8 @@ USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and 
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
-    "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine cancelled extended waiting human given "
-    "stop_done start_done erased alert_added entered entered_queue draw_left "
+    "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine cancelled extended waiting "
+    "waiting_more human given stop_done start_done erased alert_added entered entered_queue draw_left "
     "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.
@@ -165,6 +166,8 @@ def of_notice(facts: Mapping[str, Any]) -> dict[str, Value]:
     if "expires_at" in values:
         begins = facts.get("starts_at") or facts["expires_at"]
         values.update(day=Day(begins), time=Time(begins), until=Time(facts["expires_at"]))
+    if "stock" in values:
+        values.update(there=Quantity(facts["stock"], facts["unit"]), some=Quantity(facts["stock"], "piece"))
     if values.get("slot_at"):
         values["title"] = Session(facts["title"], facts["slot_at"])
     if values.get("available_from"):
@@ -197,6 +200,8 @@ def say(value: Value, language: str) -> str:
             return people.national(e164)
         case Text(key):
             return replies.render(key, language)
+        case Several(milli, unit, title):
+            return f"{say(Quantity(milli, unit), language)}{' x' if unit == 'piece' else ''} {title}"
         case Session(title, starts_at):
-            return f"{say(Day(starts_at), language)} {say(Time(starts_at), language)} {title}"
+            return f"{say(Day(starts_at), language)} {say(Time(starts_at), language)} {say(title, language)}"
     return str(value)

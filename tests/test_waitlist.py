@@ -270,6 +270,27 @@ def test_waiting_twice(town: Town) -> None:
     assert states() == ["waiting"]
 
 
+def test_waiting_for_another_quantity(town: Town) -> None:
+    """At the same rank; an offer stays what it is, and what is there by now need not be waited for."""
+    code = town.listing(quantity=3)["code"]
+    holder, first, second = town.person(), town.person(JOSEPH), town.person(MIRTHA)
+    held = town.reserve(holder, code, 3)
+    wait(first, code, 2)
+    wait(second, code, 2)
+
+    more = wait(first, code, 4)
+    assert (more["rank"], more["quantity"], bool(more["exceeds"])) == (1, 4000, True)
+    assert wait(first, code)["quantity"] == 4000  # asking again for nothing in particular
+    fewer = wait(first, code, 3)
+    assert (fewer["rank"], fewer["quantity"], bool(fewer["exceeds"])) == (1, 3000, False)
+
+    reservations.cancel(holder, held["reference"])
+    assert wait(first, code, 1)["quantity"] == 3000  # offered
+    waitlist.pass_offer(first.person_id or 0)  # the second is offered two, one is left
+    with refused("still_available"):
+        wait(first, code, 1)
+
+
 def test_waiting_where_nobody_can(town: Town) -> None:
     """What cannot be reserved cannot be waited for, each with its reason."""
     machine = town.listing(kind="machine", category="machine-bois", quantity=1)["code"]

@@ -59,8 +59,9 @@ ACTS = understanding.ACTS
         ("R-41271-3", "none", "reserve", {"code": "41271", "quantity": 3}),
         ("R 41271 2,5", "none", "reserve", {"code": "41271", "quantity": 2.5}),
         ("R 41271 2m50", "none", "reserve", {"code": "41271", "quantity": 2.5}),
-        ("R 41271 3m²", "none", "reserve", {"code": "41271", "quantity": 3}),
-        ("R 41271 12 pcs", "none", "reserve", {"code": "41271", "quantity": 12}),
+        ("R 41271 3m²", "none", "reserve", {"code": "41271", "quantity": 3, "unit": "m2"}),
+        ("R 41271 3 portes", "none", "reserve", {"code": "41271", "quantity": 3, "thing": "portes"}),
+        ("R 41271 12 pcs", "none", "reserve", {"code": "41271", "quantity": 12, "unit": "piece"}),
         ("R 41271 1000", "none", "reserve", {"code": "41271", "quantity": 1000}),
         ("R 41271 twa", "none", "reserve", {"code": "41271", "quantity": 3}),
         ("RESERVER 41271 x5", "none", "reserve", {"code": "41271", "quantity": 5}),
@@ -420,7 +421,7 @@ def test_arguments_are_what_the_contract_says() -> None:
     kinds: dict[str, Any] = {
         "code": str, "pickup_code": str, "choice": int, "quantity": (int, float), "language": str, "words": str,
         "greeting": bool, "menu": bool, "sure": bool, "thanks": bool, "shown": bool, "leave": bool, "pause": bool,
-        "where": bool,
+        "where": bool, "thing": str, "unit": str,
     }  # fmt: skip
     for one in understanding.score(CORPUS):
         for name, value in one.command.args.items():

@@ -53,6 +53,7 @@ LONGEST = {
     "rank": "99",
     "step": "12,5 m2",
     "text": "carrelage gres",
+    "there": "12,5 m2",
     "ticket": "WM7MWQ9W",
     "time": "16h30",
     "title": "",
@@ -64,7 +65,7 @@ LISTS = {
     "results_near_end": "results_line", "nearest": "results_line", "mine": "mine_line",
     "mine_more": "mine_line", "mine_asked": "mine_wait_line", "cancel_which": "mine_line",
     "extend_which": "mine_line", "projects": "project_line", "projects_end": "project_line", "machines": "machine_line",
-    "machines_end": "machine_line", "waits": "wait_line",
+    "machines_end": "machine_line", "waits": "wait_line", "results_taken": "taken_line", "results_taken_end": "taken_line",
 }  # fmt: skip
 LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 # Refusals that a phone can meet (circular/errors.py has those of the other doors as well).
@@ -330,6 +331,7 @@ def test_render_shortens_the_title_before_the_place() -> None:
         code="41271",
         title="Raboteuse dégauchisseuse à bois " * 5,
         place="Atelier",
+        price="5,00 EUR",
         phone="0596501234",
     )
 
@@ -339,7 +341,9 @@ def test_render_shortens_the_title_before_the_place() -> None:
 
 def test_render_without_a_phone_names_the_town_hall() -> None:
     """Nobody reads "appelez:" and nothing after it."""
-    assert "Tel la mairie" in replies.render("details_slot", "fr", code="1", title="t", place="p", phone="")
+    assert "Tel la mairie" in replies.render(
+        "details_slot", "fr", code="1", title="t", place="p", price="gratuit", phone=""
+    )
 
 
 @pytest.mark.parametrize(
