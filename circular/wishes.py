@@ -1,4 +1,4 @@
-"""What somebody who searches wants, read from what they typed: things, words, sizes, a quantity, a place.
+"""What somebody who searches wants, read from what they typed: things, words, sizes, a quantity, a price, a place.
 
 `12 pòt 83 lamanten` -> at least twelve, the concept `door` (or pot), 830 mm, in Le Lamentin. A word that nothing has is put
 right (`corrected`), asked about when that is unsure (`did_you_mean`), or passed over (`ignored`).
@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from circular import db, places, search, vocabulary
+from circular import db, places, ranges, search, vocabulary
 from circular.search import all_of, any_of, has, titled
 from circular.text import NUMBER_WORDS, analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
@@ -34,12 +34,14 @@ UNITS = {
 COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")}
 _TOKEN = re.compile(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
+    |(?P<price>(?<![\w.,])\d{1,5}(?:[.,]\d{1,2})?\s*(?:€|euros?|eur)(?!\w))
     |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
     |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
     |(?P<word>[^\W_]+)""",
     re.VERBOSE,
 )
+_OVER = re.compile(r"(?:plus|more|mas|mais|over|pase)(?: (?:de|than|d))?\s*$")  # before a price: no limit to it
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
@@ -98,6 +100,7 @@ class Wish(NamedTuple):
     units: tuple[Unit, ...] = ()
     sizes: tuple[tuple[int, ...], ...] = ()
     amount: Amount | None = None
+    price: int | None = None  # at most, in minor units
     spot: Spot | None = None
     corrected: tuple[tuple[str, str], ...] = ()  # words as typed, and as understood
     understood: str = ""  # all that was typed, put right; nothing when nothing had to be
@@ -108,15 +111,17 @@ class Wish(NamedTuple):
     @property
     def empty(self) -> bool:
         """True when there is nothing to look for: so many of what nobody knows is nothing."""
-        return not (self.units or self.sizes or self.spot or (self.amount and not self.ignored))
+        named = self.units or self.sizes or self.spot or self.price is not None
+        return not (named or (self.amount and not self.ignored))
 
 
 class _Item(NamedTuple):
-    kind: str  # "word", "size", "amount", "number"
+    kind: str  # "word", "size", "amount", "number", "price"
     text: str  # a word's stem
     typed: str
     sizes: tuple[tuple[int, ...], ...] = ()
     amount: Amount | None = None
+    price: int | None = None
     guess_of: str = ""  # the stem that it is put in the place of
 
 
@@ -167,8 +172,9 @@ def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
         units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
+    price = next((item.price for item in items if item.price is not None), None)
     return Wish(
-        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, spot, spelling.corrected,
+        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, price, spot, spelling.corrected,
         spelling.understood, spelling.did_you_mean, spelling.ignored, True,
     )  # fmt: skip
 
@@ -216,7 +222,8 @@ def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 def _items(typed: str) -> Iterator[_Item]:
-    for number, found in enumerate(_TOKEN.finditer(fold(typed))):
+    folded = fold(typed)
+    for number, found in enumerate(_TOKEN.finditer(folded)):
         if number == MOST_WORDS:
             return
         kind, text = str(found.lastgroup), found.group()
@@ -228,6 +235,9 @@ def _items(typed: str) -> Iterator[_Item]:
             yield _Item(
                 "size", text, text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
             )
+        elif kind == "price":
+            cents = round(100 * float(re.findall(r"[\d.,]+", text)[0].replace(",", ".")))
+            yield _Item("price", text, text, price=None if _OVER.search(folded[: found.start()]) else cents)
         elif kind == "metres":
             whole, part = re.findall(r"\d+", text)
             yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
@@ -367,6 +377,10 @@ def _without_spot(items: list[_Item], known: Known) -> tuple[list[_Item], Spot |
 
 _NUMBERS = {"2": "deux", "3": "trois", "st": "saint", "ste": "sainte"}
 _ARTICLES = ("le ", "la ", "les ")
+_ANDS = ("and", "et", "y", "e", "ak", "epi")  # how people say an &
+# What people call the place that bears a town's name.
+_TOWNS = ("commune", "mairie", "ville")
+_TOWN_HALL = ("mairie", "hotel de ville", "town hall", "city hall", "ayuntamiento", "alcaldia", "prefeitura", "lameri")
 
 
 @functools.lru_cache(maxsize=2)
@@ -386,7 +400,9 @@ def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
 
 
 def _names(name: str) -> Iterator[str]:
-    """`Fort-de-France` -> fort de france, fdf; `Les Trois-Îlets` -> les trois ilet, trois ilet."""
+    """`Fort-de-France` -> fort de france, fdf; `Les Trois-Îlets` -> les trois ilet, trois ilet; `UP&Space` -> up and space;
+    `Commune du Lamentin` -> mairie, mairie du lamentin.
+    """
     words = [_NUMBERS.get(word, word) for word in analyse(name)]
     whole = " ".join(words)
     yield whole
@@ -395,6 +411,14 @@ def _names(name: str) -> Iterator[str]:
         yield bare
     if len(words) > 2:
         yield "".join(word[0] for word in words)
+    if "&" in name:
+        parts = [" ".join(analyse(part)) for part in name.split("&")]
+        yield from (f" {word} ".join(parts) for word in _ANDS)
+    if words[:1] and words[0] in _TOWNS:
+        for called in _TOWN_HALL:
+            hall = " ".join(analyse(called))
+            yield hall
+            yield " ".join((hall, *words[1:]))
 
 
 # --- spelling ---------------------------------------------------------------------------------------------------------
@@ -657,8 +681,8 @@ def instead(wish: Wish) -> Iterator[str]:
 
 
 def tokens(wish: Wish) -> list[str]:
-    """One token for each thing, size and place of a wish (several joined by | where any will do), and for each word that
-    nothing has yet.
+    """One token for each thing, size, place and price of a wish (several joined by | where any will do), and for each word
+    that nothing has yet.
     """
     found = [one for unit in wish.units for one in unit.alternatives(len(wish.units))]
     if wish.spot is not None:
@@ -667,6 +691,8 @@ def tokens(wish: Wish) -> list[str]:
         found.append("|".join(dict.fromkeys(search.size(mm) for mm in part)))
     if wish.amount is not None and wish.amount.unit and not wish.sizes:
         found.append(search.facet("u", wish.amount.unit))
+    if wish.price is not None:
+        found.append("|".join(ranges.at_most(wish.price)))
     return [*found, *map(search.word, wish.ignored)]
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import finding
-from circular import catalog, categories, cli, db, imports, queries, search, wishes
+from circular import catalog, categories, cli, db, imports, places, queries, search, wishes
 from circular.errors import Refusal
 from tests.postgres import Server
 from tests.sms.conversation import text
@@ -107,6 +107,8 @@ def test_little_words_are_no_things(town: Town) -> None:
     assert titles("12 chez")[0] == "Chaise"
     assert titles("bonjour je cherche des tôles svp") == ["Tôle"]
     assert titles("ou") == titles("la") == []
+    page = queries.find(queries.query({"q": "avez vous plus de tôles mais sans prix"}))
+    assert ([one["title"] for one in page.items], page.mode) == (["Tôle"], search.EXACT)
 
 
 def test_a_word_of_staff_names_a_concept(town: Town) -> None:
@@ -185,6 +187,25 @@ def test_quantities_filter(town: Town) -> None:
     assert (len(page.items), page.relaxed) == (2, ("quantity",))
 
 
+def test_prices_filter(town: Town) -> None:
+    """No dearer than the words say; nothing so cheap: what there is, and it is said. `pas cher` alone names no price."""
+    town.listing(title="Porte de chêne", category="menuiserie-porte", price_cents=4000)
+    town.listing(title="Porte isoplane", category="menuiserie-porte", price_cents=500)
+    town.listing(title="Porte à repeindre", category="menuiserie-porte", price_cents=0)
+
+    assert titles("porte moins de 5 euros") == titles("door under 5€") == ["Porte à repeindre", "Porte isoplane"]
+    assert titles("3 portes à 4,99 eur") == titles("porte 0 €") == ["Porte à repeindre"]
+    assert titles("porte plus de 5 euros") == titles("porte pas chère") == titles("porte")
+    page = queries.find(queries.query({"q": "porte de chêne 10 euros"}))
+    assert (page.items[0]["title"], page.relaxed, page.mode) == ("Porte de chêne", ("price",), search.ANY)
+    assert (
+        queries.count(
+            queries.Query(q="porte 5 euros", limit=1), queries.find(queries.query({"q": "porte 5 euros", "limit": 1}))
+        )
+        == "2"
+    )
+
+
 def test_places_filter(town: Town) -> None:
     """A place or a commune, as people write them; where nothing is, elsewhere, the nearest first, and it is said."""
     town.listing(title="Porte A", category="menuiserie-porte", place="la-sphere")
@@ -196,6 +217,19 @@ def test_places_filter(town: Town) -> None:
     assert [one["title"] for one in page.items] == ["Porte B", "Porte A"]
     assert page.relaxed == ("place",)
     assert [one["title"] for one in queries.find(queries.query({"q": "porte ducos"})).items] == ["Porte A", "Porte B"]
+
+
+def test_places_as_people_call_them(town: Town) -> None:
+    """An & is said; the place that bears the town's name is its town hall."""
+    with db.transaction():
+        places.put_place("up-and-space", {"name": "UP&Space", "commune": "97213"})
+        places.put_place("mairie", {"name": "Commune du Lamentin", "commune": "97213"})
+    town.listing(title="Porte A", category="menuiserie-porte")
+    town.listing(title="Porte C", category="menuiserie-porte", place="up-and-space")
+    town.listing(title="Porte D", category="menuiserie-porte", place="mairie")
+
+    assert titles("porte up and space") == titles("porte up&space") == titles("pot up ak space") == ["Porte C"]
+    assert titles("porte mairie") == titles("door town hall") == titles("porte mairie du lamentin") == ["Porte D"]
 
 
 def test_what_there_is_instead(town: Town, client: FlaskClient) -> None:

@@ -181,6 +181,11 @@ def test_collisions_agree_with_the_words() -> None:
     assert [row for row in COLLISIONS if not row["concept"] and row["word"] in known] == []
 
 
+def test_little_words_are_little_as_the_index_has_them() -> None:
+    """Words are compared without the ending of a plural: `plus`, `vous`."""
+    assert {stem for word in vocabulary.LITTLE for stem in analyse(word)} <= vocabulary.LITTLE
+
+
 def test_every_collision_is_listed() -> None:
     """A thing named like a little word, and things of one name that do not lie under each other."""
     listed = {(row["word"], row["concept"]) for row in COLLISIONS}

@@ -759,7 +759,7 @@ class ListingPage(Schema):
     corrected = fields.List(fields.Nested(Correction))
     did_you_mean = _text("What may have been meant: the whole of `q` with the words that nothing has replaced")
     left_out = fields.List(
-        fields.String(metadata={"enum": ["place", "quantity", "size", "words"]}),
+        fields.String(metadata={"enum": ["place", "quantity", "size", "price", "words"]}),
         metadata={"description": "What had to be left out of `q` so that something is found"},
     )
     nearest = fields.List(fields.Nested(ListingOut), metadata={"description": "What may do, when nothing is found"})
