@@ -401,26 +401,38 @@ def _looked_at(
 
 
 def free(
-    listing: Mapping[str, Any], start: int, end: int, limit: int = 1000, person_id: int | None = None
+    listing: Mapping[str, Any],
+    start: int,
+    end: int,
+    limit: int = 1000,
+    person_id: int | None = None,
+    *,
+    units: int = MILLI,
 ) -> list[Free]:
-    """The first free slots of the grid between two moments (milliseconds), within notice and horizon; for a person: those
-    that are kept for them, too.
+    """The first slots of the grid between two moments (milliseconds), within notice and horizon, of which so many units (in
+    thousandths) are free; for a person: those that are kept for them, too.
     """
-    found = (one for one in _looked_at(listing, start, end, person_id) if one.units >= MILLI)
+    found = (one for one in _looked_at(listing, start, end, person_id) if one.units >= units)
     return list(itertools.islice(found, limit))
 
 
 def full(
-    listing: Mapping[str, Any], start: int, end: int, limit: int = 1000, person_id: int | None = None
+    listing: Mapping[str, Any],
+    start: int,
+    end: int,
+    limit: int = 1000,
+    person_id: int | None = None,
+    *,
+    units: int = MILLI,
 ) -> list[Slot]:
-    """The first slots between two moments of which nothing is left and which one can wait for: not those closed for
-    maintenance.
+    """The first slots between two moments of which fewer units (in thousandths) are left and which one can wait for: not
+    those closed for maintenance.
     """
     closed = _closed((listing["id"], *family(listing["id"])), start, end)
     found = (
         Slot(one.starts_at, one.ends_at)
         for one in _looked_at(listing, start, end, person_id, busy=True)
-        if one.units < MILLI
+        if one.units < units
         and not any(time.starts_at < one.ends_at and one.starts_at < time.ends_at for time in closed)
     )
     return list(itertools.islice(found, limit))
@@ -651,10 +663,8 @@ def erase(person_id: int) -> None:
     db.run("DELETE FROM training WHERE person_id = ?", person_id)
 
 
-def next_free(code: str, since: int, limit: int, person_id: int | None = None) -> tuple[dict[str, Any], Sequence[Free]]:
-    """A listing and its first free slots from a moment on, for a person as `free` has it.
-
-    Raises: Refusal("bad_code" | "no_such_listing").
-    """
-    listing = catalog.get(code)
-    return listing, free(listing, since, since + LONGEST_LOOK, limit, person_id)
+def next_free(
+    listing: Mapping[str, Any], since: int, limit: int, person_id: int | None = None, *, units: int = MILLI
+) -> list[Free]:
+    """The first free slots of a listing from a moment on, for a person as `free` has it."""
+    return free(listing, since, since + LONGEST_LOOK, limit, person_id, units=units)

@@ -87,7 +87,7 @@ def understand() -> None:
         except (ValueError, KeyError, TypeError, AttributeError):
             sys.exit(f"Not a JSON line with a text: {line.strip()[:80]}")
         language = command.language or settings.get().default_locale
-        args = {name: value for name, value in command.args.items() if name not in commands.TOLD}
+        args = {name: value for name, value in command.args.items() if name not in commands.OWN}
         click.echo(json.dumps({"intent": command.intent, "args": args, "language": language}, ensure_ascii=False))
 
 

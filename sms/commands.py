@@ -22,7 +22,7 @@ from circular import settings
 from circular.settings import LANGUAGES
 from circular.text import NUMBER_WORDS
 from sms import languages, lexicon
-from sms.reading import AROUND, Line, as_written, read
+from sms.reading import AROUND, CLOCK, Line, as_written, read
 
 INTENTS = (
     "search", "more", "details", "reserve", "mine", "cancel", "extend", "waitlist", "projects", "machines", "alert",
@@ -33,10 +33,9 @@ CONTEXTS = ("none", "after_list", "has_reservation", "after_question_yes_no", "l
 _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("utf-8"))
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
 UNVERIFIED: dict[str, list[str]] = _FILE["unverified"]
-TOLD = (
-    "thing",
-    "unit",
-)  # arguments of our own: what is said of a listing besides its number, for the listing to confirm
+# Arguments of our own: what is said of a listing besides its number, which the listing is to confirm; the sort of what is
+# booked, which goes first; that words are a day or an hour.
+OWN = ("thing", "unit", "sort", "when")
 MOST_WORDS = 30  # of a search
 LONGEST_ABOUT = 8  # words of a project, an alert, a machine: what is longer tells something else
 
@@ -113,7 +112,16 @@ def _understand(line: Line) -> Command:
             return _pointed(line) or Command("help") if taken else command
     found = _search(line.words)
     place = line.tokens[0] in _WHERE or _intent(line.tokens[0]) == "hours"
-    return found._replace(args={**found.args, "where": True}) if place else found
+    if place:
+        return found._replace(args={**found.args, "where": True})
+    return found._replace(args={"words": " ".join(line.tokens), "when": True}) if _is_time(line) else found
+
+
+def _is_time(line: Line) -> bool:
+    """A day, an hour or both and nothing else, where a list was shown: of free times, maybe."""
+    named = [word for word in line.tokens if word in lexicon.TIMES or CLOCK.fullmatch(word)]
+    rest = [word for word in line.tokens if word not in named and word not in lexicon.FILLERS and not word.isdigit()]
+    return line.context in ("after_list", "after_question_yes_no") and bool(named) and not rest and not line.asks
 
 
 # --- few words --------------------------------------------------------------------------------------------------------
@@ -148,6 +156,8 @@ def _stop(line: Line) -> Command | None:
 
 
 _PAUSES = lexicon.words("pause pausa")
+# Machines and rooms by one word: what it names goes first.
+_SORTS = lexicon.ROOMS - {"book"} | lexicon.words("atelier ateliers workshop workshops taller talleres latilye atelye")
 _WHERE = lexicon.words("ou where donde onde kote eti")
 
 
@@ -174,7 +184,8 @@ def _alone(line: Line) -> Command | None:
         return Command("mine")
     if line.asks and word in _WHERE:
         return Command("hours")
-    return Command(intent) if intent not in ("", "search", "yes", "no") else None
+    sort = {"sort": word} if intent == "machines" and word in _SORTS else {}
+    return Command(intent, sort) if intent not in ("", "search", "yes", "no") else None
 
 
 _PHONE = re.compile(r"\b0\d{3}(?: ?\d\d){3}\b|\b0\d(?: ?\d\d){4}\b|\b(?:00)?(?:33|590|594|596)\d{9}\b")

@@ -232,6 +232,13 @@ def _simply(key: str, **facts: Value) -> Said:
 # --- finding ----------------------------------------------------------------------------------------------------------
 def _search(state: State, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
+    intent, shown = state["choices"][0] if state.get("choices") else ("", {})
+    if (
+        args.get("when") and intent in ("reserve", "waitlist") and shown.get("slot")
+    ):  # free times were shown, or taken ones
+        wanted = {name: shown[name] for name in ("code", "quantity") if name in shown}
+        times = _slots if intent == "reserve" else _full_slots
+        return (yield from times(state, {**wanted, "words": words}))
     if args.get("where"):
         place = yield Call("place_named", {"words": words})
         if place is not None:
@@ -394,7 +401,7 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     Of one that is taken, a place in the queue is offered, beside what is free.
     """
     code = str(args["code"])
-    asked = {name: args.get(name) for name in ("since", "wanted")}
+    asked = {name: args.get(name) for name in ("since", "wanted", "quantity")}
     found = yield Call("slots", {"code": code, "words": args.get("words", ""), **asked})
     wanted = {"code": code, **({"quantity": args["quantity"]} if args.get("quantity") else {})}
     if found["exact"]:
@@ -790,7 +797,8 @@ def _machines(state: State, args: dict[str, Any]) -> Step:
 
 def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
-    found = yield Call(verb, {"words": words, "cursor": args.get("cursor")})
+    sort = {"sort": args["sort"]} if args.get("sort") else {}  # SALLE: rooms go before machines
+    found = yield Call(verb, {"words": words, "cursor": args.get("cursor"), **sort})
     if not found["items"]:
         key = f"{verb}_none" if words else "no_more"
         return Said(Screen(key, {"words": words.upper()}), opened(state))
@@ -811,7 +819,7 @@ def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step
     )
     after = opened(state, context="after_list")
     if found["next"]:
-        after["more"] = [verb, {"words": words, "cursor": found["next"]}]
+        after["more"] = [verb, {"words": words, "cursor": found["next"], **sort}]
     return Said(Screen(verb if found["next"] else f"{verb}_end", {}, row_key, rows), after)
 
 

@@ -5,7 +5,7 @@ Rules are the nouns'; words are the catalogues'; `conversation` decides what is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -181,33 +181,48 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
     return {"items": [{**one["project"], "buildable": one["buildable"]} for one in found], "next": more}
 
 
-def _machines(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
+def _machines(turn: Turn, words: str, cursor: str | None, sort: str = "") -> dict[str, Any]:
+    """What is booked for a time and words name; without words, all of it: of a `sort` where there is any."""
     home = reservations.home_of(turn.actor)
-    query = queries.Query(q=words, limit=LINES, cursor=cursor or "", booked=True, home=home)
-    return _found(query, queries.find(query))
+    query = queries.Query(q=words or sort, limit=LINES, cursor=cursor or "", booked=True, home=home)
+    page = queries.find(query)
+    if sort and not page.items:
+        query = replace(query, q="")
+        page = queries.find(query)
+    return _found(query, page)
 
 
 # --- reserving --------------------------------------------------------------------------------------------------------
-def _slots(turn: Turn, code: str, words: str, since: int | None, wanted: list[int] | None) -> dict[str, Any]:
-    """The free slots of a listing from a moment that words may name; `exact` when they name a day and an hour. `taken`: the
-    slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked of that; `closed`:
-    the moment that they name, where there is no slot; `full`: whether any before the last shown is taken.
+def _slots(
+    turn: Turn, code: str, *, words: str, since: int | None, wanted: list[int] | None, quantity: object
+) -> dict[str, Any]:
+    """The slots of a listing of which so many are free, from a moment that words may name; `exact` when they name a day and
+    an hour. `taken`: the slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked
+    of that; `closed`: the moment that they name, where there is no slot; `full`: whether any before the last shown is taken.
     """
     when = _when(words)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
-    listing, found = slots.next_free(code, start, LINES + 1, turn.person_id)
+    listing = catalog.get(code)
+    units = _units(listing, quantity)
+    found = slots.next_free(listing, start, LINES + 1, turn.person_id, units=units)
     items = [[one.starts_at, one.ends_at] for one in found]
     named = when is not None and when.exact and not since
     exact = named and items[:1] and items[0][0] == start  # else: what is free from then on
     begins = wanted[0] if wanted else start if named and not exact else None
-    taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id)
+    taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id, units=units)
     own = reservations.holds(turn.person_id, listing["id"], taken[0]) if taken else None
     closed = start if named and not exact and slots.slot_at(listing, start) is None else None
-    full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id))
+    full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id, units=units))
     return {
         "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full, "own": own,
         "closed": closed, "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
+
+
+def _units(listing: Mapping[str, Any], quantity: object) -> int:
+    """Thousandths of what is looked for: one, too, where the rules will refuse what was asked for."""
+    milli = round(quantity * MILLI) if isinstance(quantity, int | float) else MILLI
+    return milli if MILLI <= milli <= listing["quantity"] else MILLI
 
 
 def _when(words: str) -> moments.When | None:

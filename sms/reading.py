@@ -90,6 +90,7 @@ _CITED = re.compile(r"""\s*["'«“„‘].*["'»”’]\W*""")
 _JOINS = re.compile(r"\d ?(?:[&;,](?!\d)|\b(?:et|and|y|e|ak|epi)\b) ?(?:l[ae] |r ?)?\d")
 _MINUS = re.compile(r"\s[-−]\d")
 _MORE_SIGN = re.compile(r"(?<!\S)\++(?=\s*(?:\d{1,2}(?!\d)|\W*$))")
+_KI_SA = re.compile(r"\bki sa\b")  # Creole "what", in one word or two
 _STOREY = re.compile(r"(?<=[a-z])\+(?=\d)")  # R+1 is a house
 _TIME = re.compile(r"(?<![\d.,:])(\d{1,2}) ?[:h] ?([0-5]\d)(?![\d:])")
 _HOUR = re.compile(r"(?<![\d.,])(\d{1,2}) h(?![a-z0-9])")
@@ -139,6 +140,7 @@ def _digits(folded: str) -> str:
 
 def _words(folded: str) -> list[str]:
     """Words, abbreviations written out and slips mended. Decimals (2.5), hours (14h, 9h30) and dates (12/06) are one."""
+    folded = _KI_SA.sub("kisa", folded)
     text = _STOREY.sub("plus", _MORE_SIGN.sub(" plus ", _NOT.sub(r"\1 not", folded.replace("\0", " "))))
     text = _DECIMAL.sub("\\1\0\\2", _HOUR.sub(r"\1h", _TIME.sub(r"\1h\2", text)))
     said: list[str] = []
@@ -233,7 +235,7 @@ def _join_digits(tokens: list[str]) -> list[str]:
 # --- sorting ----------------------------------------------------------------------------------------------------------
 _AMOUNT = re.compile(r"x?(\d{1,3}(?:\.\d{1,3})?)(x|m|m2|m3|ml|kg|t|l|pcs?|pces?|pieces?)?")
 _METRES = re.compile(r"(\d{1,3})m(\d{2})")
-_CLOCK = re.compile(r"\d{1,2}h(?:\d{2})?|\d{1,2}/\d{1,2}")
+CLOCK = re.compile(r"\d{1,2}h(?:\d{2})?|\d{1,2}/\d{1,2}|\d{1,2}(?:am|pm)")
 _MEASURE = re.compile(r"\d+x\d+(?:x\d+)?(?:cm|mm|m)?")
 _CREOLE_VERBS = lexicon.words("rezeve kenbe tjenbe pran mete vle")
 # What a word is: the first of these that has it.
@@ -345,7 +347,7 @@ def _sort_number(line: Line, at: int) -> None:
             found.append(word)
     elif word in lexicon.ORDINALS:
         line.numbers.append(Number(float(lexicon.ORDINALS[word]), True, True))
-    elif _CLOCK.fullmatch(word) or (line.codes and next(iter(line.tokens[at + 1 : at + 2]), "") in moments.MONTH_OF):
+    elif CLOCK.fullmatch(word) or (line.codes and next(iter(line.tokens[at + 1 : at + 2]), "") in moments.MONTH_OF):
         line.times = at if line.times < 0 else line.times
     elif line.times >= 0:
         pass  # "ven 14": an hour

@@ -421,7 +421,7 @@ def test_arguments_are_what_the_contract_says() -> None:
     kinds: dict[str, Any] = {
         "code": str, "pickup_code": str, "choice": int, "quantity": (int, float), "language": str, "words": str,
         "greeting": bool, "menu": bool, "sure": bool, "thanks": bool, "shown": bool, "leave": bool, "pause": bool,
-        "where": bool, "thing": str, "unit": str,
+        "where": bool, "thing": str, "unit": str, "sort": str, "when": bool,
     }  # fmt: skip
     for one in understanding.score(CORPUS):
         for name, value in one.command.args.items():
