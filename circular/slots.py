@@ -441,8 +441,12 @@ def full(
 def availability(code: str, since: datetime | None, until: datetime | None, *, taken: bool = False) -> list[Free]:
     """The free slots of a listing between two moments, or those that are all `taken`; a week from now when none are given.
 
-    Raises: Refusal("bad_code" | "no_such_listing" | "slot_not_allowed").
+    Raises: Refusal("invalid" | "bad_code" | "no_such_listing" | "slot_not_allowed").
     """
+    if since is not None and until is not None and until <= since:
+        errors = FieldErrors()
+        errors.add("to", "end_before_start")
+        errors.refuse()
     listing = catalog.get(code)
     if listing["kind"] == "material":
         raise Refusal("slot_not_allowed", code=code, title=listing["title"])
@@ -458,6 +462,8 @@ def read(values: object) -> Slot:
     for name in ("starts_at", "ends_at"):
         fields.raw(name, required=True)
         fields.moment(name, settings.get().timezone)
+    if {"starts_at", "ends_at"} <= fields.clean.keys() and fields.clean["ends_at"] <= fields.clean["starts_at"]:
+        fields.errors.add("ends_at", "end_before_start")
     clean = fields.done()
     return Slot(clean["starts_at"], clean["ends_at"])
 

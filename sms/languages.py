@@ -57,39 +57,42 @@ TELLING = {
         donne combien prix annonce dispo disponible numero coudre bois planche planches poutre chevron palette
         palettes tole toles tuile tuiles brique briques parpaing parpaings porte portes fenetre fenetres volet volets
         carrelage carreau peinture ciment sable evier baignoire armoire chaise chaises meuble meubles etagere serrure
-        tuyau outil outils perceuse scie vis clou clous vitre verre fer acier gouttiere
+        tuyau outil outils perceuse scie vis clou clous vitre verre fer acier gouttiere lundi mardi mercredi jeudi vendredi
+        samedi dimanche demain aujourd hui
         """,
     "gcf": """
         mesi bonjou bonswa wi non awa ede anpil sispann chache cheche gade tjenbe kriye pale jodi fe manmay sivouple
         vini bwa planch tol fey lapot pot finet lafinet brik kawo kabann chez bife matla glas klou mato beton blok
+        lendi madi mekredi jedi vandredi samdi dimanch demen
         siman sab masonn miray fetay kouveti kay lapenti seri kod jalouzi bawo douch basen zanpoul tiyo bwet zouti
         latilye
         """,
     "ht": """
         mesi bonjou bonswa wi non anpil chache cheche jwenn konnen di ede kounye jodi aswe demen pale rele kenbe mete
         voye bwa planch tol pot fenet brik blok siman sab kabann chez tab klou mato penti tiyo douch miray zouti kay
-        seri kod jalouzi anpoul bwat materyel materyo twati
+        seri kod jalouzi anpoul bwat materyel materyo twati lendi madi mekredi jedi vandredi samdi dimanch
         """,
     "en": """
         hello hi hey thanks thank thx pls yes yeah yep want need looking look find many much available left still one
         ones tell give wood timber lumber plywood board boards plank planks beam pallet pallets sheet sheets roof tile
         tiles brick bricks block blocks door doors window windows floor paint cement sand sink bath bathtub cupboard
         chair chairs bench bed shelf shelves furniture lock pipe pipes tool tools drill saw screws nails glass iron
-        steel gutter fence
+        steel gutter fence monday tuesday wednesday thursday friday saturday sunday today tomorrow
         """,
     "es": """
         dos tres hola buenos buenas dias tardes noches gracias favor quiero quisiera necesito busco buscando dame gustaria
         disponible precio todavia mas llevo hora abren abre madera tabla tablas viga vigas tablero palet palets chapa
         chapas teja tejas ladrillo ladrillos bloque bloques puerta puertas ventana ventanas baldosa baldosas azulejo
         azulejos pintura cemento arena fregadero banera armario silla sillas mesa mesas cama estante muebles cerradura
-        tubo herramienta herramientas taladro sierra tornillos clavos vidrio hierro acero
+        tubo herramienta herramientas taladro sierra tornillos clavos vidrio hierro acero lunes martes miercoles jueves
+        viernes sabado domingo hoy manana
         """,
     "pt": """
         dois duas ola oi bom boa dia tarde noite obrigado obrigada favor quero queria gostaria preciso procuro procurando
         disponivel preco ainda mais fico hora abre abrem madeira tabua tabuas viga vigas palete paletes telha telhas
         tijolo tijolos bloco blocos porta portas janela janelas piso azulejo azulejos tinta cimento areia pia banheira
         armario cadeira cadeiras mesa mesas cama estante moveis fechadura cano ferramenta ferramentas furadeira serra
-        parafusos pregos vidro ferro aco
+        parafusos pregos vidro ferro aco segunda terca quarta quinta sexta sabado domingo hoje amanha
         """,
 }
 assert tuple(LITTLE) == tuple(TELLING) == LANGUAGES

@@ -28,7 +28,8 @@ _MONTHS = (
 )  # fmt: skip
 MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
 _SPELT = re.compile(rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(MONTH_OF)})(?!\w)")
-_HOUR = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:(h|:)\s*(\d{2})?|(am|pm))(?![\w:])")
+# `11 è`, `11 zè`: Creole hours, where nothing but a part of the day follows: elsewhere `e` is "and".
+_HOUR = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:(h|:|z?e(?=$| d| maten| apre| aswe| swe))\s*(\d{2})?|(am|pm))(?![\w:])")
 _HOURS = re.compile(r"(?<![\d/:])\d{1,2}\s*(?:heures?|hours?|horas?)(?!\w)")
 _BARE = re.compile(r"(?<![\d/:])(\d{1,2})(?![\d/:])")
 
@@ -36,7 +37,7 @@ _BARE = re.compile(r"(?<![\d/:])(\d{1,2})(?![\d/:])")
 class When(NamedTuple):
     """A moment that words name: aware, local; `exact` with its hour, else the day's beginning.
 
-    Of two hours (`9h-11h`, `15h 2 heures`), which nobody can take at once, it is the first, and not exact.
+    Of two hours (`9h-11h`, `15h 2 heures`, `10 e 11`), which nobody can take at once, it is the first, and not exact.
     """
 
     at: datetime
@@ -64,7 +65,7 @@ def read(words: str, now: datetime) -> When | None:
     if minutes is None:
         return When(max(start, now), exact=False)
     at = start + timedelta(minutes=minutes)
-    hours = len(_HOUR.findall(text)) + len(_HOURS.findall(text))
+    hours = len(_HOUR.findall(text)) + len(_HOURS.findall(text)) or len(_BARE.findall(text))
     return When(at + timedelta(days=1) if day is None and at < now else at, exact=hours < 2)
 
 

@@ -146,6 +146,18 @@ def test_a_material_has_no_slots(town: Town, client: FlaskClient) -> None:
     problem(client.post(URL, json=said_wrong, headers=town.token("builder")), 422, "invalid")
 
 
+def test_a_time_that_ends_before_it_starts(town: Town, client: FlaskClient) -> None:
+    """Each field that is wrong is named."""
+    code, start, end = machine(town), "2026-11-24T14:00:00Z", "2026-11-24T13:00:00Z"
+
+    path = f"/api/v1/listings/{code}/availability?from={start}&to={end}"
+    assert list(problem(client.get(path), 422, "invalid")["errors"]) == ["to"]
+    body = {"listing": code, "slot": {"starts_at": start, "ends_at": end}}
+    assert list(problem(client.post(URL, json=body, headers=town.token("builder")), 422, "invalid")["errors"]) == [
+        "ends_at"
+    ]
+
+
 def test_a_room_and_its_machine_block_each_other(town: Town) -> None:
     """Both ways; what is beside them stays free."""
     room = machine(town, kind="room", title="Atelier", category="salle")

@@ -773,7 +773,7 @@ class PagingQuery(Strict):
     """Where a page starts and how long it is."""
 
     limit = _text(type="integer", minimum=1, maximum=100, default=20)
-    cursor = _text("From `next` of the page before")
+    cursor = _text("As the path in `next` of the page before has it: follow that path, and leave this alone")
 
 
 class ListingQuery(PagingQuery):
