@@ -462,7 +462,8 @@ def read(values: object) -> Slot:
     for name in ("starts_at", "ends_at"):
         fields.raw(name, required=True)
         fields.moment(name, settings.get().timezone)
-    if {"starts_at", "ends_at"} <= fields.clean.keys() and fields.clean["ends_at"] <= fields.clean["starts_at"]:
+    start, end = (fields.clean.get(name) for name in ("starts_at", "ends_at"))
+    if start is not None and end is not None and end <= start:
         fields.errors.add("ends_at", "end_before_start")
     clean = fields.done()
     return Slot(clean["starts_at"], clean["ends_at"])
