@@ -446,19 +446,25 @@ _STOP = _keywords("stop") | lexicon.STOP
 _WAIT = _keywords("waitlist") | lexicon.WAIT
 _AROUND_WAIT = _WAIT | lexicon.AROUND_WAIT
 _LISTS = lexicon.words("liste list lista")
+_LONGER = lexicon.words("plus anymore longer more mas mais anko ankor")
+_WAITS = _WAIT | lexicon.words(
+    "attendre attends attend attente atann tann wait waiting esperar espero espere fila cola"
+)
 
 
 def _waitlist(line: Line) -> Command | None:
     """`W 41271`, `W1`, `liste d'attente pour 41271`, `W 50305 VEN 18H`; with STOP it is given up, with PAUSE set aside."""
     said = {token for token in line.tokens if not token[0].isdigit()}
     timed = line.times > 0 and bool(line.codes or line.numbers)
-    around = _AROUND_WAIT | (lexicon.TIMES if timed else frozenset())
+    around = _AROUND_WAIT | _WAITS | (lexicon.TIMES if timed else frozenset())
     for end, word in (("leave", _STOP), ("pause", lexicon.PAUSE)):
         ends = said & word and said & _WAIT and not said - word - around and not line.asks
         if ends and len(line.codes) <= 1 and not line.pins:
             choices = [number.choice for number in line.numbers if number.choice is not None]
             which = {"code": line.codes[0]} if line.codes else {"choice": choices[0]} if choices else {}
             return Command("waitlist", {**which, end: True, **_told_when(line, word)})
+    if line.negated and said & _WAITS and not said - around - lexicon.NEGATIONS - _LONGER and len(line.codes) == 1:
+        return Command("waitlist", {"code": line.codes[0], "shown": True})  # `je n'attends plus 41271`: how, is shown
     if line.asks or line.negated or not said & _WAIT or said - around or len(line.codes) > 1 or line.pins:
         return None
     when = _told_when(line)

@@ -735,6 +735,12 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
 def _waitlist(state: State, args: dict[str, Any]) -> Step:
     known = args.get("leave") or args.get("pause")
     code = _argument(state, args, "code") or (None if known else state.get("code"))
+    if args.get("shown"):
+        found = yield Call("waits", {})
+        mine = [one for one in found if one["listing"] == code]
+        if len(mine) == 1:
+            return Said(_wait_screen(mine[0], mine[0]["state"] == "suspended"))
+        return _waits_said(state, mine or found) if found else _simply("wait_what")
     if code is None or known:
         return (yield from _waits(state, code, {**args, "reference": _given(state, args, "reference")}))
     quantity, slot = args.get("quantity"), _given(state, args, "slot")
