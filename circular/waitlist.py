@@ -197,7 +197,8 @@ def join(
         ]  # fmt: skip
         if waiting and actor.door == "web":  # whoever types a number may not be who reads its texts: nothing changes
             return waiting[0]
-        if waiting and (quantity is None or waiting[0]["quantity"] == wanted or waiting[0]["state"] == "offered"):
+        changes = quantity is not None and waiting and waiting[0]["quantity"] != wanted
+        if waiting and not (changes and waiting[0]["state"] != "offered" and slots.of(waiting[0]) == slot):
             return _resume(waiting[0])
         if slot is None:
             reservations.check_shares(listing, wanted, person_id)
@@ -213,6 +214,7 @@ def join(
             )  # fmt: skip
         if waiting:
             db.run("UPDATE waiting SET quantity = ? WHERE id = ?", wanted, waiting[0]["id"])
+            _pass_on(listing["id"])
             return _resume(waiting[0])
         # One person may join several queues at once: their row is locked, after the listing's (always in that order).
         people.lock(person_id)

@@ -76,28 +76,48 @@ def _another(engine: str, request: pytest.FixtureRequest, folder: pathlib.Path) 
     return server.create(f"town_{next(_numbers)}", request.getfixturevalue("postgres_template"))
 
 
+def _remove(url: str, request: pytest.FixtureRequest) -> None:
+    """Throw a database away."""
+    if url.startswith("sqlite"):
+        path = pathlib.Path(url.removeprefix("sqlite:///"))
+        for file in path.parent.glob(f"{path.name}*"):
+            file.unlink()
+    else:
+        request.getfixturevalue("postgres").drop(url.partition("?")[0].rpartition("/")[2])
+
+
 @pytest.fixture
 def database_url(engine: str, request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> Iterator[str]:
     """A database of its own, with tables, communes, categories and two places."""
     url = _another(engine, request, tmp_path)
     yield url
     db.close()
-    if engine != "sqlite":
-        request.getfixturevalue("postgres").drop(url.rpartition("/")[2])
+    if engine != "sqlite":  # a file may still be read by processes of the test; pytest throws its folder away
+        _remove(url, request)
 
 
 @pytest.fixture
 def another_town(
     engine: str, _app: Flask, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., None]]:
-    """Opens a new town each time it is called, with settings of its own: for a machine whose every run begins anew."""
+    """Opens a new town each time it is called, with settings of its own: for a machine whose every run begins anew. The one
+    before is gone then: a machine opens hundreds, of ten megabytes each, in memory.
+    """
+    folder = tmp_path_factory.mktemp("machine")
+    opened: list[str] = []
+
+    def leave() -> None:
+        db.close()
+        while opened:
+            _remove(opened.pop(), request)
 
     def open_one(**environment: str) -> None:
-        db.close()
-        open_town(_another(engine, request, tmp_path_factory.mktemp("machine")), _app, **environment)
+        leave()
+        opened.append(_another(engine, request, folder))
+        open_town(opened[-1], _app, **environment)
 
     yield open_one
-    db.close()
+    leave()
 
 
 @pytest.fixture

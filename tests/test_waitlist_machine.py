@@ -96,13 +96,16 @@ class Machine(TownMachine):
     def join(self, who: int, quantity: int) -> None:
         person = self.people[who]
         known = next((one for one in self.queue if one[0] == person), None)
+        same = known is not None and (known[2] is not None or known[1] == quantity)  # an offer stays what it is
         try:
             joined = waitlist.join(person, person.person_id or 0, self.code, quantity, self.name())
         except Refusal as refusal:
-            assert refusal.code == "still_available" and known is None and quantity <= self.available()
+            assert refusal.code == "still_available" and not same and quantity <= self.available()
             return
-        if known is None:
-            assert quantity > self.available()
+        assert same or quantity > self.available()
+        if known is not None:
+            known[1] = known[1] if same else quantity
+        else:
             self.queue.append([person, quantity, None])
             assert joined["rank"] == len(self.queue)
 
