@@ -371,7 +371,7 @@ def _take(actor: Actor, person_id: int, kit_id: int, plan: Plan, *, origin: str,
         for lot in booked:
             reservations.check_reservable(catalog.get(lot.code), chosen)
     pin = reservations.pickup_code_for(person_id, sorted({share.lot.place_id for share in total.values()}))
-    part = reservations.Part(kit_id, pin)
+    part = reservations.Part(kit_id, pin, chosen.ends_at if chosen else 0)
     for lot in booked if chosen else ():
         reservations.reserve(actor, person_id, lot.code, None, f"{origin}#{lot.code}", slot=chosen, part=part)
     for share in shares:
@@ -415,6 +415,7 @@ def _tell(actor: Actor, person_id: int, code: str, made: list[dict[str, Any]]) -
         "expires_at",
         "available_from",
         "created_at",
+        "slot_at",
     )
     kit = reservations.together(made)[0]
     booked = machine(code, {part["place"] for part in made})

@@ -113,6 +113,7 @@ class Part(NamedTuple):
 
     kit_id: int
     pickup_code: str
+    until: int = 0  # its lots are held until its machine's hour is over, at least (milliseconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,15 +337,19 @@ def _kit(kit_id: int) -> tuple[str, str]:
 
 def _as_one(same: list[dict[str, Any]]) -> dict[str, Any]:
     title, code = _kit(same[0]["kit_id"])
+    lots = [part for part in same if part["starts_at"] is None] or same
     return {
         **same[0],
+        "starts_at": None,
+        "ends_at": None,
+        "slot_at": next((part["starts_at"] for part in same if part["starts_at"] is not None), None),  # its machine's
         "title": title,
         "listing": code,
-        "quantity": len(same) * MILLI,
+        "quantity": len(lots) * MILLI,
         "unit": "lot",
-        "count": len(same),
+        "count": len(lots),
         "place_name": " + ".join(dict.fromkeys(part["place_name"] for part in same)),
-        "expires_at": min(part["expires_at"] for part in same),
+        "expires_at": min(part["expires_at"] for part in lots),
     }
 
 
@@ -398,6 +403,7 @@ def reserve(
         start = db.from_ms(max(now, listing["available_from"] or 0))
         expires_at = db.to_ms(places.nth_closing(listing["place_hours"], start, settings.get().hold_opening_days))
         settle(listing["id"])
+        expires_at = max(expires_at, part.until if part else 0)
         made = _write(actor, _Asked(person_id, listing, wanted, origin, part), expires_at)
         changed(listing["id"], made)
         return made
@@ -870,7 +876,12 @@ def cancel(actor: Actor, reference: str, reason: str = "", *, late: bool = False
         if found["person_id"] != actor.person_id:
             kind = "cancelled_why" if why else "cancelled_by_place"
             notices.tell(
-                found["person_id"], kind, title=found["title"], place=found["place_name"], words=why.get("reason", "")
+                found["person_id"],
+                kind,
+                title=found["title"],
+                place=found["place_name"],
+                words=why.get("reason", ""),
+                slot_at=found["starts_at"],
             )
         changed(found["listing_id"])
         return get(actor, reference)

@@ -114,13 +114,22 @@ def _understand(line: Line) -> Command:
     place = line.tokens[0] in _WHERE or _intent(line.tokens[0]) == "hours"
     if place:
         return found._replace(args={**found.args, "where": True})
-    return found._replace(args={"words": " ".join(line.tokens), "when": True}) if _is_time(line) else found
+    if not _is_time(line):
+        return found
+    many = {"quantity": line.numbers[0].quantity} if len(line.numbers) == 1 and line.numbers[0].bare else {}
+    return found._replace(args={"words": " ".join(_after_verb(line)), "when": True, **many})
+
+
+def _after_verb(line: Line) -> list[str]:
+    """`R MER 11H`: mer 11h."""
+    return line.tokens[1:] if line.tokens[0] in lexicon.RESERVE else line.tokens
 
 
 def _is_time(line: Line) -> bool:
     """A day, an hour or both and nothing else, where a list was shown: of free times, maybe."""
-    named = [word for word in line.tokens if word in lexicon.TIMES or CLOCK.fullmatch(word)]
-    rest = [word for word in line.tokens if word not in named and word not in lexicon.FILLERS and not word.isdigit()]
+    tokens = _after_verb(line)
+    named = [word for word in tokens if word in lexicon.TIMES or CLOCK.fullmatch(word)]
+    rest = [word for word in tokens if word not in named and word not in lexicon.FILLERS and not word.isdigit()]
     return line.context in ("after_list", "after_question_yes_no") and bool(named) and not rest and not line.asks
 
 

@@ -236,7 +236,7 @@ def _search(state: State, args: dict[str, Any]) -> Step:
     if (
         args.get("when") and intent in ("reserve", "waitlist") and shown.get("slot")
     ):  # free times were shown, or taken ones
-        wanted = {name: shown[name] for name in ("code", "quantity") if name in shown}
+        wanted = {name: told[name] for told in (shown, args) for name in ("code", "quantity") if name in told}
         times = _slots if intent == "reserve" else _full_slots
         return (yield from times(state, {**wanted, "words": words}))
     if args.get("where"):
@@ -378,12 +378,19 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         if not (yield Call("is_told_of", {"code": code, **told})):
             return (yield from _details(state, {"code": code}))
     slot = _given(state, args, "slot")
+    wanted = {"words": args.get("words", ""), "quantity": args.get("quantity"), "wanted": slot}
+    if wanted["words"] and not slot and (machine := (yield Call("kit_machine", {"code": code}))):
+        return (
+            yield from _slots(state, {**wanted, "code": machine, "kit": code})
+        )  # R 12147 VEN 14H: all of it, or nothing
     try:
         made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": slot})
     except Refusal as refusal:
         if refusal.code in ("not_reservable", "slot_taken"):
-            wanted = {"words": args.get("words", ""), "quantity": args.get("quantity"), "wanted": slot}
-            return (yield from _slots(state, {"code": code, **wanted}))
+            machine = (yield Call("kit_machine", {"code": code})) if slot else None
+            return (
+                yield from _slots(state, {**wanted, **({"code": machine, "kit": code} if machine else {"code": code})})
+            )
         if refusal.code == "slot_not_allowed":  # of a list from before it became a lot
             return (yield from _details(state, {"code": code}))
         if refusal.code != "sold_out":
@@ -393,20 +400,27 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
         return Said(Screen(entered_key(made), entry_facts(made)))
     if "project" in made:
         return (yield from _details(state, {"code": code}))  # so many kits: one is shown
-    return Said(Screen(reserved_key(made), reservation_facts(made)))
+    return Said(_made_screen(made))
+
+
+def _made_screen(made: Mapping[str, Any], options: tuple[Option, ...] = ()) -> Screen:
+    """What proves a reservation, or says that the place must agree first."""
+    key, facts = reserved_key(made), reservation_facts(made)
+    return Screen(key, {**facts, "title": _named(made)} if key == "reserved_asked" else facts, options=options)
 
 
 def _slots(state: State, args: dict[str, Any]) -> Step:
     """The free slots of what is booked for a time. A day and an hour that are free are taken at once: `R 50213 VEN 14H`.
-    Of one that is taken, a place in the queue is offered, beside what is free.
+    Of one that is taken, a place in the queue is offered, beside what is free. Of the machine of a `kit`, all of it is taken.
     """
     code = str(args["code"])
     asked = {name: args.get(name) for name in ("since", "wanted", "quantity")}
     found = yield Call("slots", {"code": code, "words": args.get("words", ""), **asked})
     wanted = {"code": code, **({"quantity": args["quantity"]} if args.get("quantity") else {})}
+    taking = {**wanted, "code": args.get("kit") or code}
     if found["exact"]:
-        return (yield from _reserve(state, {**wanted, "slot": found["items"][0]}))
-    if found["own"]:
+        return (yield from _reserve(state, {**taking, "slot": found["items"][0]}))
+    if found["own"] and not args.get("kit"):
         return Said(Screen("slot_reserved", reservation_facts(found["own"])))
     taken, title = found["taken"], found["title"]
     question = _question(["waitlist", {**wanted, "slot": taken}]) if taken else {}
@@ -420,7 +434,8 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
         return _simply("slots_none", title=title, phone=Phone(found["phone"]))
     after = opened(state, **{**question, "context": "after_list"})
     if len(found["items"]) > LINES:
-        after["more"] = ["slots", {**wanted, "since": found["items"][LINES][0]}]
+        kit = {"kit": args["kit"]} if args.get("kit") else {}
+        after["more"] = ["slots", {**wanted, **kit, "since": found["items"][LINES][0]}]
     options: tuple[Option, ...] = ()
     if taken or found["full"]:
         wait = Command(*question["yes"]) if taken else Command("full_slots", wanted)
@@ -429,7 +444,9 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     if taken or found["closed"]:
         moment = taken[0] if taken else found["closed"]
         key, facts = "slots_taken" if taken else "slots_closed", {"title": Session(title, moment)}
-    rows = _slot_rows(found["items"], Command("reserve", wanted))
+    elif found["no_such_time"]:
+        key = "slots_no_such_time"
+    rows = _slot_rows(found["items"], Command("reserve", taking))
     return Said(Screen(key, facts, "slot_line", rows, options), after)
 
 
@@ -454,6 +471,8 @@ def _full_slots(state: State, args: dict[str, Any]) -> Step:
         if resumed:
             return _joined(state, resumed[0]) if len(resumed) == 1 else _waits_said(state, resumed)
     found = yield Call("full_slots", {"code": code, "words": words, "since": args.get("since")})
+    if found["no_such_time"]:
+        return (yield from _slots(state, {**wanted, "words": words}))
     if found["named"]:
         return (yield from _waitlist(state, {**wanted, "slot": found["named"]}))
     if not found["items"]:
@@ -478,7 +497,8 @@ def reserved_key(made: Mapping[str, Any]) -> str:
     if made.get("starts_at") is not None:
         return "slot_reserved"
     if "count" in made:
-        return "kit_reserved_machine" if made.get("machine") else "kit_reserved"
+        with_hour = made.get("slot_at") is not None
+        return "kit_reserved_slot" if with_hour else "kit_reserved_machine" if made.get("machine") else "kit_reserved"
     return "reserved_later" if (made["available_from"] or 0) > made["created_at"] else "reserved"
 
 
@@ -509,6 +529,8 @@ def reservation_facts(made: Mapping[str, Any]) -> dict[str, Value]:
         "from_day": Day(made.get("available_from") or 0),
         "count": made.get("count", 1),
         "machine": made.get("machine") or "",
+        "machine_day": Day(made.get("slot_at") or 0),
+        "machine_time": Time(made.get("slot_at") or 0),
     }
 
 
@@ -591,8 +613,10 @@ def _mine(state: State, args: dict[str, Any]) -> Step:
         found = yield Call("reservation", {"pickup_code": pin})
         cancel = Option("do_cancel", Command("confirm_cancel", {"pickup_code": pin}))
         if isinstance(_named(found), Session):  # it lasts as long as its time
-            return Said(Screen("slot_reserved", reservation_facts(found), options=(cancel,)))
+            return Said(_made_screen(found, (cancel,)))
         extend = Option("do_extend", Command("extend", {"pickup_code": pin}))
+        if "count" in found or found.get("approval") == "asked":
+            return Said(_made_screen(found, (extend, cancel)))
         return Said(Screen("mine_one", reservation_facts(found), options=(extend, cancel)))
     held = yield Call("mine", {"limit": MOST_MINE})
     rows = [_held_row(one) for one in held]
@@ -841,7 +865,8 @@ def _project_said(state: State, project: Mapping[str, Any], code: str) -> Said:
     after = {**kept(state), "code": code}
     if project["buildable"]:
         options = (Option("do_reserve", Command("confirm_kit", {"code": code})),)
-        return Said(Screen("project_ready", facts, options=options), after)
+        key = "project_ready_machine" if project["machine"] else "project_ready"
+        return Said(Screen(key, facts, options=options), after)
     return Said(Screen("project_missing" if project["needs"] else "project", facts), after)
 
 

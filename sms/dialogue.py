@@ -154,7 +154,14 @@ def _project(code: str) -> dict[str, Any]:
     place = places.get_place(project["place"])["name"] if project["place"] else ""
     if found["buildable"]:
         sources = dict.fromkeys(share.lot.place_name for need in needs for share in need["shares"])
-        return {**project, "buildable": True, "needs_said": _said(needs, "quantity"), "place_name": " + ".join(sources)}
+        booked = any(need["booked"] and need["shares"] for need in needs)
+        return {
+            **project,
+            "buildable": True,
+            "machine": booked,
+            "needs_said": _said(needs, "quantity"),
+            "place_name": " + ".join(sources),
+        }
     return {**project, "buildable": False, "needs_said": _said(needs, "missing"), "place_name": place}
 
 
@@ -200,23 +207,40 @@ def _slots(
     an hour. `taken`: the slot that they name, or that was `wanted`, where it is not free; `own`: what this person has booked
     of that; `closed`: the moment that they name, where there is no slot; `full`: whether any before the last shown is taken.
     """
-    when = _when(words)
+    when, no_such_time = _time_of(words)
+    named = when is not None and when.exact and not since
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
     listing = catalog.get(code)
     units = _units(listing, quantity)
+    asked = _asked_slot(listing, when) if when and named else None
+    if named and asked and asked.starts_at < start:  # 10h of a session that begins at 9h: it is shown
+        start, named = asked.starts_at, False
     found = slots.next_free(listing, start, LINES + 1, turn.person_id, units=units)
     items = [[one.starts_at, one.ends_at] for one in found]
-    named = when is not None and when.exact and not since
-    exact = named and items[:1] and items[0][0] == start  # else: what is free from then on
+    exact = bool(named and asked and (when.until or items[:1] == [[*asked]])) if when else False
     begins = wanted[0] if wanted else start if named and not exact else None
-    taken = begins and slots.full(listing, begins, begins + 1, 1, turn.person_id, units=units)
-    own = reservations.holds(turn.person_id, listing["id"], taken[0]) if taken else None
-    closed = start if named and not exact and slots.slot_at(listing, start) is None else None
+    taken = slots.full(listing, begins, begins + 1, 1, turn.person_id, units=units) if begins else []
+    holding = asked if exact and quantity is None else taken[0] if taken else None
+    own = reservations.holds(turn.person_id, listing["id"], holding) if holding else None
+    if named and asked and not exact and not taken:  # too soon, too far, for who was trained…
+        slots.check_time(listing, asked, turn.person_id)
+    shut = named and not exact and not taken and (asked is not None or slots.slot_at(listing, start) is None)
     full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id, units=units))
     return {
-        "items": items, "exact": bool(exact), "taken": [*taken[0]] if taken else None, "full": full, "own": own,
-        "closed": closed, "title": listing["title"], "phone": listing["place_phone"],
+        "items": [[*asked]] if exact and asked else items, "exact": exact and not own,
+        "taken": [*taken[0]] if taken else None, "full": full, "own": own,
+        "closed": start if shut else None, "no_such_time": no_such_time,
+        "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
+
+
+def _asked_slot(listing: Mapping[str, Any], when: moments.When) -> slots.Slot | None:
+    """The slot that words name: from one hour until another, or that of the grid in which the hour lies; None of no slot."""
+    start = db.to_ms(when.at)
+    if when.until is None:
+        return slots.slot_at(listing, start)
+    slot = slots.Slot(start, db.to_ms(when.until))
+    return slot if slots.is_slot(listing, slot) else None
 
 
 def _units(listing: Mapping[str, Any], quantity: object) -> int:
@@ -225,8 +249,12 @@ def _units(listing: Mapping[str, Any], quantity: object) -> int:
     return milli if MILLI <= milli <= listing["quantity"] else MILLI
 
 
-def _when(words: str) -> moments.When | None:
-    return moments.read(words, clock.local(clock.now(), settings.get().timezone))
+def _time_of(words: str) -> tuple[moments.When | None, bool]:
+    """The moment that words name, and whether they name one that there is not."""
+    try:
+        return moments.read(words, clock.local(clock.now(), settings.get().timezone)), False
+    except moments.NoSuchTime:
+        return None, True
 
 
 def _full_slots(turn: Turn, code: str, words: str, since: int | None) -> dict[str, Any]:
@@ -235,18 +263,18 @@ def _full_slots(turn: Turn, code: str, words: str, since: int | None) -> dict[st
 
     Raises: Refusal("outside_hours") when it is closed at the day and hour that they name.
     """
-    when, listing = _when(words), catalog.get(code)
+    (when, no_such_time), listing = _time_of(words), catalog.get(code)
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
     if when is not None and when.exact and not since:
-        named = slots.slot_at(listing, start)
+        named = _asked_slot(listing, when)
         if named is None:
             raise slots.outside_hours(listing)
-        return {"items": [], "named": [*named], "title": listing["title"]}
+        return {"items": [], "named": [*named], "no_such_time": False, "title": listing["title"]}
     mine = {one["starts_at"] for one in waitlist.mine(turn.person_id) if one["listing"] == code}
     most = LINES + 1 + len(mine)
     full = slots.full(listing, start, start + slots.LONGEST_LOOK, most, turn.person_id)
     items = [[*one] for one in full if one.starts_at not in mine]
-    return {"items": items[: LINES + 1], "named": None, "title": listing["title"]}
+    return {"items": items[: LINES + 1], "named": None, "no_such_time": no_such_time, "title": listing["title"]}
 
 
 def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = None) -> dict[str, Any]:
@@ -259,14 +287,24 @@ def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = N
             raise
     if quantity not in (None, 1):
         return {"project": code}
+    times = zip(("starts_at", "ends_at"), slot or (), strict=False)
+    hour = {name: clock.rfc3339(db.from_ms(ms)) for name, ms in times} or None
     try:
-        made = kits.reserve(turn.actor, turn.person_id, code, turn.origin)
+        made = kits.reserve(turn.actor, turn.person_id, code, turn.origin, slot=hour)
     except Refusal as refusal:
         if refusal.code != "not_buildable":
             raise
         needs = ", ".join(_said(refusal.facts["needs"], "missing"))
         raise Refusal("not_buildable", title=refusal.facts["title"], needs=needs) from None
     return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
+
+
+def _kit_machine(_turn: Turn, code: str) -> str | None:
+    """The machine that a project takes and that can be booked with it; None for anything else."""
+    if not projects.exists(code):
+        return None
+    needs = kits.feasibility(code)["needs"]
+    return next((need["shares"][0].lot.code for need in needs if need["booked"] and need["shares"]), None)
 
 
 def _check_quantity(_turn: Turn, code: str, quantity: object) -> None:
@@ -322,9 +360,9 @@ def _wait(turn: Turn, code: str, quantity: object, slot: list[int] | None) -> di
 
 def _waits(turn: Turn, words: str = "") -> list[dict[str, Any]]:
     """Where this person waits; with words that name a day, or a day and an hour: for what is then."""
-    found, when = waitlist.mine(turn.person_id), _when(words)
+    found, (when, no_such_time) = waitlist.mine(turn.person_id), _time_of(words)
     if when is None:
-        return found
+        return [] if no_such_time else found
     first, midnight = db.to_ms(when.at), when.at.replace(hour=0, minute=0) + timedelta(days=1)
     end = first + 1 if when.exact else db.to_ms(midnight)
     return [one for one in found if first <= (one["starts_at"] or 0) < end]
@@ -420,6 +458,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "reserve": _reserve,
     "slots": _slots,
     "full_slots": _full_slots,
+    "kit_machine": _kit_machine,
     "check_quantity": _check_quantity,
     "mine": _mine,
     "reservation": _reservation,

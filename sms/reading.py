@@ -91,11 +91,12 @@ _JOINS = re.compile(r"\d ?(?:[&;,](?!\d)|\b(?:et|and|y|e|ak|epi)\b) ?(?:l[ae] |r
 _MINUS = re.compile(r"\s[-−]\d")
 _MORE_SIGN = re.compile(r"(?<!\S)\++(?=\s*(?:\d{1,2}(?!\d)|\W*$))")
 _KI_SA = re.compile(r"\bki sa\b")  # Creole "what", in one word or two
+_ISO = re.compile(r"(?<![\d-])(20\d\d)-(\d\d)-(\d\d)(?![\d-])")
 _STOREY = re.compile(r"(?<=[a-z])\+(?=\d)")  # R+1 is a house
 _TIME = re.compile(r"(?<![\d.,:])(\d{1,2}) ?[:h] ?([0-5]\d)(?![\d:])")
 _HOUR = re.compile(r"(?<![\d.,])(\d{1,2}) h(?![a-z0-9])")
 _DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3})[.,](\d{1,3})(?!\d|[.,]\d)")
-_WORD = re.compile(r"\d{1,2}/\d{1,2}(?![\d/])|[^\W_]+(?:\0[^\W_]+)?")
+_WORD = re.compile(r"\d{1,2}/\d{1,2}(?:/(?:20)?\d\d)?(?![\d/])|[^\W_]+(?:\0[^\W_]+)?")
 _DRAWN_OUT = re.compile(r"([a-vyz])\1{2,}")  # ouiiii
 _POLITE_ANYWHERE = re.compile(rf"\b{lexicon.POLITE_ANYWHERE}\b")
 _POLITE = rf"(?:{lexicon.POLITE}|{lexicon.GREETINGS})"
@@ -140,7 +141,7 @@ def _digits(folded: str) -> str:
 
 def _words(folded: str) -> list[str]:
     """Words, abbreviations written out and slips mended. Decimals (2.5), hours (14h, 9h30) and dates (12/06) are one."""
-    folded = _KI_SA.sub("kisa", folded)
+    folded = _ISO.sub(r"\3/\2/\1", _KI_SA.sub("kisa", folded))
     text = _STOREY.sub("plus", _MORE_SIGN.sub(" plus ", _NOT.sub(r"\1 not", folded.replace("\0", " "))))
     text = _DECIMAL.sub("\\1\0\\2", _HOUR.sub(r"\1h", _TIME.sub(r"\1h\2", text)))
     said: list[str] = []
@@ -235,7 +236,7 @@ def _join_digits(tokens: list[str]) -> list[str]:
 # --- sorting ----------------------------------------------------------------------------------------------------------
 _AMOUNT = re.compile(r"x?(\d{1,3}(?:\.\d{1,3})?)(x|m|m2|m3|ml|kg|t|l|pcs?|pces?|pieces?)?")
 _METRES = re.compile(r"(\d{1,3})m(\d{2})")
-CLOCK = re.compile(r"\d{1,2}h(?:\d{2})?|\d{1,2}/\d{1,2}|\d{1,2}(?:am|pm)")
+CLOCK = re.compile(r"\d{1,2}h(?:\d{2})?|\d{1,2}/\d{1,2}(?:/(?:20)?\d\d)?|\d{1,2}(?:am|pm)")
 _MEASURE = re.compile(r"\d+x\d+(?:x\d+)?(?:cm|mm|m)?")
 _CREOLE_VERBS = lexicon.words("rezeve kenbe tjenbe pran mete vle")
 # What a word is: the first of these that has it.
@@ -339,6 +340,16 @@ def _sort_word(line: Line, at: int, sort: str) -> None:
             line.other.append(word)
 
 
+_HOUR_SAID = re.compile(r"\d{1,2}(?:h(?:\d{2})?|am|pm)")
+_HOW_LONG = lexicon.words("h heure heures hour hours hora horas e ze")
+
+
+def _counts(line: Line, at: int) -> bool:
+    """`ven 14h 3`, `ven 14h x3`: after an hour a number is how many, unless it is how long."""
+    said = any(_HOUR_SAID.fullmatch(token) for token in line.tokens[line.times : at])
+    return said and not _HOW_LONG.intersection(line.tokens[at + 1 : at + 2])
+
+
 def _sort_number(line: Line, at: int) -> None:
     word = line.tokens[at]
     if word.isdigit() and len(word) >= 4:
@@ -349,7 +360,7 @@ def _sort_number(line: Line, at: int) -> None:
         line.numbers.append(Number(float(lexicon.ORDINALS[word]), True, True))
     elif CLOCK.fullmatch(word) or (line.codes and next(iter(line.tokens[at + 1 : at + 2]), "") in moments.MONTH_OF):
         line.times = at if line.times < 0 else line.times
-    elif line.times >= 0:
+    elif line.times >= 0 and not _counts(line, at):
         pass  # "ven 14": an hour
     elif metres := _METRES.fullmatch(word):
         line.numbers.append(Number(float(f"{metres[1]}.{metres[2]}"), False, False))

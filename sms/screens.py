@@ -36,7 +36,7 @@ USSD_SCREEN = 156  # septets: operators show 160 (design/channels.md, 1.4), and 
 MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (design/channels.md, 3)
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
-    "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine cancelled extended waiting "
+    "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine kit_reserved_slot cancelled extended waiting "
     "waiting_more human given stop_done start_done erased alert_added entered entered_queue draw_left "
     "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )

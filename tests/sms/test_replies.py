@@ -39,6 +39,8 @@ LONGEST = {
     "hours": "mar-sam 9h-17h",
     "limit": "2000",
     "machine": "412710",
+    "machine_day": "ven 27/11",
+    "machine_time": "16h30",
     "lines": "",
     "maximum": "12,5 m2",
     "minimum": "12,5 m2",
