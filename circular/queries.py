@@ -186,7 +186,8 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     rows = [row for part in found for row in part.rows]
     more = _cursor(found, query.limit, rung).encode() if len(rows) > query.limit else None
     del rows[query.limit :]
-    relaxed = tuple(dict.fromkeys(name.partition(":")[0] for name in left_out)) if found else ()
+    passed_over = (*(name.partition(":")[0] for name in left_out), *wish.passed_over)
+    relaxed = tuple(dict.fromkeys(passed_over)) if found else ()
     fits = not relaxed and not wish.ignored and (not rows or _fits(wish, rows[0].id))
     nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
     items = reading.read(rows, tree)

@@ -927,9 +927,10 @@ def pick_up(
 ) -> dict[str, Any]:
     """Hand over against the pickup code, by the staff of the place: all, or `quantity` of it (the rest is free again).
 
-    A repeat with the same code after the hand-over changes nothing. Wrong codes are counted for each place. With the code
-    of somebody else's reservation, staff are told that this one is held for others. By `force`, and a reason, it is
-    handed over all the same: whoever it was held for loses it, and is told why.
+    A repeat of the same after the hand-over changes nothing, and asking for another quantity then is refused: a code works
+    once. Wrong codes are counted for each place. With the code of somebody else's reservation, staff are told that this
+    one is held for others. By `force`, and a reason, it is handed over all the same: whoever it was held for loses it, and
+    is told why.
     Raises: Refusal("no_such_reservation" | "wrong_role" | "wrong_pickup_code" | "too_many_attempts" | "already_ended" |
     "expired" | "needs_approval" | "hazard" | "more_than_reserved" | "quantity_not_positive" | "whole_number_needed" |
     "held_for_others" | "invalid").
@@ -1017,7 +1018,8 @@ def _consume(listing_id: int, taken: int) -> None:
 
 def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[str, Any]:
     if found["state"] in ("picked_up", "partly_picked_up"):
-        return found
+        if found["starts_at"] is not None or _taken(found, quantity) == found["picked_quantity"]:
+            return found
     _check_live(found)
     _check_approved(found)
     hazards = json.loads(db.value("SELECT hazards FROM listing WHERE id = ?", found["listing_id"]))

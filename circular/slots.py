@@ -490,6 +490,18 @@ def check(
         )  # fmt: skip
 
 
+def check_most(listing: Mapping[str, Any], wanted: int) -> None:
+    """More units (in thousandths) than there are of something booked for a time never come free.
+
+    Raises: Refusal("above_maximum").
+    """
+    if wanted > listing["quantity"]:
+        raise Refusal(
+            "above_maximum", code=listing["code"], title=listing["title"], maximum=catalog.amount(listing["quantity"]),
+            unit=listing["unit"],
+        )  # fmt: skip
+
+
 def check_time(listing: Mapping[str, Any], slot: Slot, person_id: int, *, staff: bool = False) -> None:
     """Whether somebody may book or wait for a listing then, whoever has it. Staff are bound by hours alone.
 

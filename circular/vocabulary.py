@@ -46,7 +46,7 @@ cet cette chache cheap cheche cher cherche chercher cherchon cherchons chere che
 connaitre coucou could cual cuando cuanto cuantos da dan dans dapre das de dear deja del dela dele des desde di dia
 dias did dispo disponible disponibles dite dites do doe does donc donde donner dont dos du e ek ekip el ela ele ella
 elle em en encore enki enpe epi era es esa ese eske eso essa esse est esta este esto estou et etait ete eti etre eu
-eur euro euros faire fait faut favor fe foi fois fok for free from fui g gen genyen get give good gostaria got
+eur faire fait faut favor fe foi fois fok for free from fui g gen genyen get give good gostaria got
 gracia gracias ha had has have hay he hello help her here hey hi his hola how i ici if il ils in is isso isto it its
 j ja jai jaimerai jaimerais je just jwen ka kap ki kindly kisa know ko kod kon konbyen konmen kote la lan las le les
 less leur lhe li like lo look looking los m ma madame mai mais man mande map mas max maximum me meno menos merci mes

@@ -69,7 +69,8 @@ STATE = "CASE WHEN w.suspended_at IS NULL OR w.ended_at IS NOT NULL THEN w.state
 COLUMNS = (
     f"w.id, w.reference, w.person_id, w.quantity, {STATE} AS state, w.created_at, w.offer_expires_at, w.ended_at, "
     "w.starts_at, w.ends_at, w.listing_id, l.code AS listing, l.title, l.unit, l.quantity AS stock, "
-    "(w.starts_at IS NULL AND w.quantity > l.quantity) AS exceeds, l.place_id, p.code AS place, "
+    "(w.starts_at IS NULL AND w.quantity > l.quantity AND l.quantity >= l.min_quantity "
+    "AND l.quantity / NULLIF(l.step_quantity, 0) * l.step_quantity = l.quantity) AS exceeds, l.place_id, p.code AS place, "
     "p.name AS place_name, h.phone, "
     "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
     "AND w2.state IN ('waiting', 'offered') "
@@ -174,7 +175,7 @@ def join(
     quantity waits for that from now on, at the rank that they have. More of a lot than there is may be waited for: staff
     add stock; until then, those behind who want less are served first.
 
-    `origin` names the line or request that asks: asking again by the same one returns the first result.
+    `origin` names the line or request that asks: asking again by the one that began to wait returns what became of it.
     Raises: Refusal("bad_code" | "no_such_listing" | "not_reservable" | "hazard" | "no_longer_available" |
     "quantity_not_positive" | "whole_number_needed" | "below_minimum" | "not_a_step" | "still_available" |
     "too_many_waits" | "below_builder_minimum" | "kept_for_residents" | "not_open_yet" | "entries_only" | "window_closed" |
@@ -195,6 +196,7 @@ def join(
             one for one in _select(f"w.listing_id = ? AND w.person_id = ? AND {catalog.QUEUED}", listing["id"], person_id)
             if slot is None or (one["starts_at"] < slot.ends_at and slot.starts_at < one["ends_at"])
         ]  # fmt: skip
+        waiting.sort(key=lambda one: slots.of(one) != slot)  # of several that overlap, the very one
         if waiting and actor.door == "web":  # whoever types a number may not be who reads its texts: nothing changes
             return waiting[0]
         changes = quantity is not None and waiting and waiting[0]["quantity"] != wanted
@@ -205,7 +207,7 @@ def join(
             there = listing["available"]
         else:
             slots.check_waitable(listing, slot, person_id, staff=actor.works_at(listing["place_id"]))
-            _check_most(listing, wanted)
+            slots.check_most(listing, wanted)
             there = slots.left(listing, slot, person_id)
         if wanted <= there:
             raise Refusal(
@@ -242,15 +244,6 @@ def is_waitable(listing: Mapping[str, Any]) -> bool:
     except Refusal:
         return False
     return bool(listing["available"] < listing["min_quantity"] <= listing["quantity"])
-
-
-def _check_most(listing: Mapping[str, Any], wanted: int) -> None:
-    """More than there is of a session never comes free. Raises: Refusal("above_maximum")."""
-    if wanted > listing["quantity"]:
-        raise Refusal(
-            "above_maximum", code=listing["code"], title=listing["title"], maximum=catalog.amount(listing["quantity"]),
-            unit=listing["unit"],
-        )  # fmt: skip
 
 
 def join_by_phone(
@@ -382,12 +375,18 @@ def _refuse_late(person_id: int) -> None:
             raise Refusal("offer_lapsed", title=offer["title"], code=offer["listing"], **_begins(slots.of(offer)))
 
 
+# An offer that nobody took in time, or whose person reads no texts any more.
+_OVERDUE = f"w.state = 'offered' AND (w.offer_expires_at <= ? OR {people.OPTED_OUT.format(row='w')})"
+
+
 def sweep(limit: int = 200) -> int:
-    """Let lapse the offers that nobody took, and offer what came free; how many listings there was something to do for."""
+    """Let lapse the offers that nobody took, or whose person said STOP, and offer what came free; how many listings there was
+    something to do for.
+    """
     now = _now()
     restless = db.rows(
         "SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id "
-        "WHERE w.state = 'offered' AND w.offer_expires_at <= ? "
+        f"WHERE {_OVERDUE} "
         "UNION SELECT l.code FROM waiting w JOIN listing l ON l.id = w.listing_id WHERE w.state = 'waiting' "
         f"AND {catalog.QUEUED} AND w.starts_at IS NULL AND l.status = 'published' "
         f"AND (l.available_until < ? OR (w.suspended_at IS NULL AND w.quantity <= {catalog.FREE})) "
@@ -432,8 +431,10 @@ def _is_restless(listing: Mapping[str, Any], queue: list[dict[str, Any]]) -> boo
 def _settle(code: str) -> None:
     with db.transaction():
         slots.lock(code)
-        lapsed = _select("l.code = ? AND w.state = 'offered' AND w.offer_expires_at <= ?", code, _now())
-        for offer in lapsed:
+        for offer in _select(f"l.code = ? AND {_OVERDUE}", code, _now()):
+            if offer["offer_expires_at"] > _now():  # STOP
+                _end(offer["id"], "left")
+                continue
             _end(offer["id"], "lapsed")
             notices.tell(
                 offer["person_id"], "offer_lapsed", title=offer["title"], code=code, slot_at=offer["starts_at"]

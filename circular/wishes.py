@@ -34,14 +34,19 @@ UNITS = {
 COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")}
 _TOKEN = re.compile(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
-    |(?P<price>(?<![\w.,])\d{1,5}(?:[.,]\d{1,2})?\s*(?:€|euros?|eur)(?!\w))
+    |(?P<price>(?<![\w.,])(?:\d{1,3}(?:\ \d{3})+|\d{1,5})(?:[.,]\d{1,2})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
+        |(?<!\w)(?:€|eur)\s?\d{1,5}(?:[.,]\d{1,2})?(?!\w))
     |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
     |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
     |(?P<word>[^\W_]+)""",
     re.VERBOSE,
 )
-_OVER = re.compile(r"(?:plus|more|mas|mais|over|pase)(?: (?:de|than|d))?\s*$")  # before a price: no limit to it
+# Before a price, what makes the least of it, which no search knows; `pas plus de` does not.
+_LEAST = re.compile(
+    r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
+    r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
+)
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
@@ -107,6 +112,7 @@ class Wish(NamedTuple):
     did_you_mean: str = ""
     ignored: tuple[str, ...] = ()
     said: bool = False  # something was typed, signs at least
+    passed_over: tuple[str, ...] = ()  # what was read and narrows nothing: the least of a price
 
     @property
     def empty(self) -> bool:
@@ -172,10 +178,11 @@ def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
         units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
-    price = next((item.price for item in items if item.price is not None), None)
+    prices = [item.price for item in items if item.kind == "price"]
+    price = next((cents for cents in prices if cents is not None), None)
     return Wish(
         tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, price, spot, spelling.corrected,
-        spelling.understood, spelling.did_you_mean, spelling.ignored, True,
+        spelling.understood, spelling.did_you_mean, spelling.ignored, True, ("price",) if prices and price is None else (),
     )  # fmt: skip
 
 
@@ -236,8 +243,9 @@ def _items(typed: str) -> Iterator[_Item]:
                 "size", text, text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
             )
         elif kind == "price":
-            cents = round(100 * float(re.findall(r"[\d.,]+", text)[0].replace(",", ".")))
-            yield _Item("price", text, text, price=None if _OVER.search(folded[: found.start()]) else cents)
+            whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
+            cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
+            yield _Item("price", text, text, price=None if _LEAST.search(folded[: found.start()]) else cents)
         elif kind == "metres":
             whole, part = re.findall(r"\d+", text)
             yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))

@@ -34,7 +34,7 @@ _FILE = json.loads(pathlib.Path(__file__).with_name("keywords.json").read_text("
 KEYWORDS: dict[str, dict[str, list[str]]] = _FILE["words"]
 UNVERIFIED: dict[str, list[str]] = _FILE["unverified"]
 # Arguments of our own: what is said of a listing besides its number, which the listing is to confirm; the sort of what is
-# booked, which goes first; that words are a day or an hour.
+# booked, shown alone; that words are a day or an hour.
 OWN = ("thing", "unit", "sort", "when")
 MOST_WORDS = 30  # of a search
 LONGEST_ABOUT = 8  # words of a project, an alert, a machine: what is longer tells something else
@@ -165,7 +165,7 @@ def _stop(line: Line) -> Command | None:
 
 
 _PAUSES = lexicon.words("pause pausa")
-# Machines and rooms by one word: what it names goes first.
+# Machines and rooms by one word: what it names is shown.
 _SORTS = lexicon.ROOMS - {"book"} | lexicon.words("atelier ateliers workshop workshops taller talleres latilye atelye")
 _WHERE = lexicon.words("ou where donde onde kote eti")
 
@@ -406,8 +406,16 @@ def _reserve_code(line: Line, strong: bool, slip: Sequence[str]) -> Command | No
 
 
 def _told_of(line: Line, other: Sequence[str]) -> dict[str, str]:
-    """What a line tells of the thing besides its number: `3 portes`, `5 m2`. Whether it is that, the listing knows."""
-    things = " ".join(word for word in line.tokens if word in lexicon.GOODS or word in other)
+    """What a line tells of the thing besides its number: `3 portes`, `5 m2`. Whether it is that, the listing knows. Before
+    whom it is for, and a word of no list only after a number: another may be a name, of a stone or a colour, too.
+    """
+    end = next((at for at, word in enumerate(line.tokens) if word in lexicon.FOR), len(line.tokens))
+    told = zip(("", *line.tokens), line.tokens[:end], strict=False)
+    things = " ".join(
+        word
+        for before, word in told
+        if word in lexicon.GOODS or (word in other and len(before) < 4 and before.isdigit())
+    )
     units = [number.unit for number in line.numbers if number.unit]
     return {**({"thing": things} if things else {}), **({"unit": units[0]} if units else {})}
 

@@ -827,7 +827,7 @@ def _machines(state: State, args: dict[str, Any]) -> Step:
 
 def _listed(state: State, verb: str, row_key: str, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
-    sort = {"sort": args["sort"]} if args.get("sort") else {}  # SALLE: rooms go before machines
+    sort = {"sort": args["sort"]} if args.get("sort") else {}  # SALLE: rooms alone, where there are any
     found = yield Call(verb, {"words": words, "cursor": args.get("cursor"), **sort})
     if not found["items"]:
         key = f"{verb}_none" if words else "no_more"

@@ -100,7 +100,7 @@ def _find(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     page = queries.find(query)
     if cursor is None and (not page.items or "words" in page.relaxed):
         all_of_it = queries.find(replace(query, min_quantity=0))
-        taken = [one for one in all_of_it.items if not one["available"]]
+        taken = [one for one in all_of_it.items if waitlist.is_waitable(one)]
         if taken and set(all_of_it.relaxed) <= {"quantity"}:
             return {**_found(query, page), "taken": taken, "next": "" if page.items else None}
     return {**_found(query, page), "taken": []}
@@ -189,7 +189,7 @@ def _projects(_turn: Turn, words: str, cursor: int | None) -> dict[str, Any]:
 
 
 def _machines(turn: Turn, words: str, cursor: str | None, sort: str = "") -> dict[str, Any]:
-    """What is booked for a time and words name; without words, all of it: of a `sort` where there is any."""
+    """What is booked for a time and words name; without words, all of it, or of a `sort` alone where there is any."""
     home = reservations.home_of(turn.actor)
     query = queries.Query(q=words or sort, limit=LINES, cursor=cursor or "", booked=True, home=home)
     page = queries.find(query)
@@ -244,9 +244,14 @@ def _asked_slot(listing: Mapping[str, Any], when: moments.When) -> slots.Slot | 
 
 
 def _units(listing: Mapping[str, Any], quantity: object) -> int:
-    """Thousandths of what is looked for: one, too, where the rules will refuse what was asked for."""
+    """Thousandths of what is looked for: one, too, where the rules will refuse what was asked for.
+
+    Raises: Refusal("above_maximum").
+    """
     milli = round(quantity * MILLI) if isinstance(quantity, int | float) else MILLI
-    return milli if MILLI <= milli <= listing["quantity"] else MILLI
+    if listing["kind"] != "material":
+        slots.check_most(listing, milli)
+    return max(MILLI, milli)
 
 
 def _time_of(words: str) -> tuple[moments.When | None, bool]:

@@ -85,7 +85,9 @@ HALVES = {
     "AND b.id > a.id AND b.starts_at < a.ends_at AND a.starts_at < b.ends_at JOIN listing l ON l.id = a.listing_id "
     "WHERE l.quantity = 1000 AND a.state IN ('held', 'prepared', 'picked_up') "
     "AND b.state IN ('held', 'prepared', 'picked_up')",
-    "two offers of one thing": "SELECT 1 FROM waiting WHERE state = 'offered' GROUP BY listing_id HAVING COUNT(*) > 1",
+    "two offers of one thing": "SELECT 1 FROM waiting a JOIN waiting b ON b.listing_id = a.listing_id AND b.id > a.id "
+    "WHERE a.state = 'offered' AND b.state = 'offered' "
+    "AND (a.starts_at IS NULL OR (a.starts_at < b.ends_at AND b.starts_at < a.ends_at))",
     "an offer of which nobody was told": "SELECT 1 FROM waiting w WHERE w.state = 'offered' AND NOT EXISTS "
     "(SELECT 1 FROM notice n WHERE n.person_id = w.person_id AND n.kind = 'offer')",
     "a winner without a reservation": "SELECT 1 FROM entry e WHERE (e.state = 'won') <> EXISTS "

@@ -195,7 +195,18 @@ def test_prices_filter(town: Town) -> None:
 
     assert titles("porte moins de 5 euros") == titles("door under 5€") == ["Porte à repeindre", "Porte isoplane"]
     assert titles("3 portes à 4,99 eur") == titles("porte 0 €") == ["Porte à repeindre"]
-    assert titles("porte plus de 5 euros") == titles("porte pas chère") == titles("porte")
+    for q in ("porte pas plus de 5 euros", "porte au plus 5 euros", "no more than 5 euros door", "puerta no mas de €5"):
+        assert titles(q) == ["Porte à repeindre", "Porte isoplane"], q
+    assert titles("porte 12 000 euros") == titles("porte pas chère") == titles("porte")
+    for q in (
+        "porte plus de 5 euros",
+        "porte à partir de 5 euros",
+        "porte au moins 5 euros",
+    ):  # no search knows the least
+        page = queries.find(queries.query({"q": q}))
+        assert (len(page.items), page.relaxed, page.mode) == (3, ("price",), search.ANY)
+    town.listing(title="Palette Euro", category="bois-palette", price_cents=4000, quantity=20)
+    assert titles("12 euro palettes") == ["Palette Euro"]
     page = queries.find(queries.query({"q": "porte de chêne 10 euros"}))
     assert (page.items[0]["title"], page.relaxed, page.mode) == ("Porte de chêne", ("price",), search.ANY)
     assert (

@@ -357,6 +357,25 @@ def test_no_offer_reaches_whoever_said_stop(town: Town) -> None:
     assert states() == ["left", "offered"]
 
 
+def test_an_offer_to_whoever_says_stop(town: Town) -> None:
+    """It goes on to the next one at once: nobody waits for an answer that cannot come."""
+    code = town.listing(quantity=1)["code"]
+    held = town.reserve(town.person(), code)
+    first, second = town.person(JOSEPH), town.person(MIRTHA)
+    wait(first, code)
+    wait(second, code)
+    reservations.cancel(town.person(), held["reference"])
+    assert states() == ["offered", "waiting"]
+
+    with db.transaction():
+        people.opt_out(first.person_id or 0)
+    waitlist.sweep()
+
+    assert states() == ["left", "offered"]
+    assert [notice.person_id for notice in told("offer")][-1] == second.person_id
+    assert told("offer_lapsed") == []
+
+
 def test_a_limit_is_checked_when_an_offer_is_taken(town: Town) -> None:
     """Three holds at most: the offer stands until it lapses, and is taken when one of them is given up."""
     code = town.listing(quantity=1)["code"]
