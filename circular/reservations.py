@@ -1017,9 +1017,9 @@ def _consume(listing_id: int, taken: int) -> None:
 
 
 def _hand_over(actor: Actor, found: dict[str, Any], quantity: object) -> dict[str, Any]:
-    if found["state"] in ("picked_up", "partly_picked_up"):
-        if found["starts_at"] is not None or _taken(found, quantity) == found["picked_quantity"]:
-            return found
+    handed_over = found["state"] in ("picked_up", "partly_picked_up")
+    if handed_over and (found["starts_at"] is not None or _taken(found, quantity) == found["picked_quantity"]):
+        return found
     _check_live(found)
     _check_approved(found)
     hazards = json.loads(db.value("SELECT hazards FROM listing WHERE id = ?", found["listing_id"]))
