@@ -326,6 +326,24 @@ def test_more_time_for_a_kit_with_a_machine(town: Town) -> None:
     assert sorted(after) == ["Palette", "Scie"] and longer == ["Palette"]
 
 
+def test_materials_are_held_until_their_machine_is_booked(town: Town) -> None:
+    """Longer than a hold lasts, where its hour is later; one text names the hour."""
+    pallets(town)
+    town.listing(title="Scie", kind="machine", category="machine-bois", quantity=1)
+    code, who = project(("bois-palette", 1, "piece"), ("machine-bois", 1, "piece")), town.person()
+    with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False):
+        slot = {"starts_at": "2026-12-15T13:00:00Z", "ends_at": "2026-12-15T14:00:00Z"}
+        made = kits.reserve(who, who.person_id or 0, code, "test:kit", slot=slot)
+
+    assert {one["expires_at"] for one in made} == {db.to_ms(datetime(2026, 12, 15, 14, 0, tzinfo=UTC))}
+    kit = reservations.together(made)[0]
+    assert (kit["count"], kit["starts_at"], kit["slot_at"]) == (
+        1,
+        None,
+        db.to_ms(datetime(2026, 12, 15, 13, 0, tzinfo=UTC)),
+    )
+
+
 def test_who_is_forgotten_holds_no_kit(town: Town) -> None:
     """EFFACE frees every part of it."""
     wood, iron = pallets(town), screws(town)

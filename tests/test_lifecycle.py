@@ -307,6 +307,8 @@ def test_by_sms_the_answer_says_that_the_place_agrees_first(town: Town, client: 
     said = text(client, f"R {code}") or ""
 
     assert "doit d'abord dire oui" in said
+    pin = said.split("A ")[-1][:4]
+    assert text(client, pin) == said  # not that it can be fetched
 
 
 def test_closed_days(town: Town, client: FlaskClient) -> None:

@@ -216,6 +216,11 @@ def test_pick_up_a_part_frees_the_rest(town: Town) -> None:
     assert handed["state"] == "partly_picked_up"
     assert town.available(code) == 8
     assert reservations.mine(made["person_id"]) == []
+    assert reservations.pick_up(town.staff, made["reference"], made["pickup_code"], 2) == handed  # sent again
+    for quantity in (1, None):
+        with refused("already_ended"):  # somebody else hands over once more
+            reservations.pick_up(town.staff, made["reference"], made["pickup_code"], quantity)
+    assert town.available(code) == 8
 
 
 def test_pick_up_more_than_reserved(town: Town) -> None:
