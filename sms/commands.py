@@ -117,7 +117,7 @@ def _understand(line: Line) -> Command:
     if not _is_time(line):
         return found
     many = {"quantity": line.numbers[0].quantity} if len(line.numbers) == 1 and line.numbers[0].bare else {}
-    return found._replace(args={"words": " ".join(_after_verb(line)), "when": True, **many})
+    return found._replace(args={**found.args, "when": True, **many})
 
 
 def _after_verb(line: Line) -> list[str]:
@@ -126,11 +126,11 @@ def _after_verb(line: Line) -> list[str]:
 
 
 def _is_time(line: Line) -> bool:
-    """A day, an hour or both and nothing else, where a list was shown: of free times, maybe."""
+    """A day, an hour or both and nothing else: of the free times that were shown, maybe."""
     tokens = _after_verb(line)
     named = [word for word in tokens if word in lexicon.TIMES or CLOCK.fullmatch(word)]
     rest = [word for word in tokens if word not in named and word not in lexicon.FILLERS and not word.isdigit()]
-    return line.context in ("after_list", "after_question_yes_no") and bool(named) and not rest and not line.asks
+    return bool(named) and not rest and not line.asks
 
 
 # --- few words --------------------------------------------------------------------------------------------------------

@@ -239,6 +239,8 @@ def _search(state: State, args: dict[str, Any]) -> Step:
         wanted = {name: told[name] for told in (shown, args) for name in ("code", "quantity") if name in told}
         times = _slots if intent == "reserve" else _full_slots
         return (yield from times(state, {**wanted, "words": words}))
+    if args.get("when") and any(c.isdigit() for c in words):  # ven 14h: of what?
+        return (yield from _unknown(state, args))
     if args.get("where"):
         place = yield Call("place_named", {"words": words})
         if place is not None:
@@ -406,7 +408,7 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
 def _made_screen(made: Mapping[str, Any], options: tuple[Option, ...] = ()) -> Screen:
     """What proves a reservation, or says that the place must agree first."""
     key, facts = reserved_key(made), reservation_facts(made)
-    return Screen(key, {**facts, "title": _named(made)} if key == "reserved_asked" else facts, options=options)
+    return Screen(key, {**facts, "title": _named_once(made)} if key == "reserved_asked" else facts, options=options)
 
 
 def _slots(state: State, args: dict[str, Any]) -> Step:
@@ -557,6 +559,12 @@ def _named(found: Mapping[str, Any]) -> Value:
     return str(found["title"]) if begins is None else Session(_several(found), begins)
 
 
+def _named_once(found: Mapping[str, Any]) -> Value:
+    """The same for a text that says how many by itself."""
+    begins = None if "count" in found else found["starts_at"]
+    return str(found["title"]) if begins is None else Session(found["title"], begins)
+
+
 def _several(found: Mapping[str, Any]) -> str | Several:
     """The title, before it how many of it where that is more than one."""
     quantity, unit, title = found["quantity"], found["unit"], str(found["title"])
@@ -685,8 +693,7 @@ def _wait(state: State, args: dict[str, Any]) -> Step:
 def _offered(state: State, one: Mapping[str, Any]) -> Said:
     """It is somebody's turn: OUI and NON answer it, as they do the text that tells it."""
     offers = [*state.get("offers", []), one["reference"]]
-    plain = one["title"] if one["starts_at"] is None else Session(one["title"], one["starts_at"])
-    facts = {**wait_facts(one), "title": plain}  # its text says how many by itself
+    facts = {**wait_facts(one), "title": _named_once(one)}
     return Said(Screen("offer", facts, options=OFFER_ANSWERS), {**kept(state), "offers": offers})
 
 
@@ -735,7 +742,7 @@ def _cancel(state: State, args: dict[str, Any]) -> Step:
 def _confirm_cancel(state: State, args: dict[str, Any]) -> Step:
     found = yield Call("reservation", args)
     yes = Command("cancel", args)
-    facts = {**reservation_facts(found), "title": _named(found)}
+    facts = {**reservation_facts(found), "title": _named_once(found)}
     screen = Screen("cancel_ask", facts, options=(Option("do_yes", yes),))
     return Said(screen, {**kept(state), **_question([yes.intent, yes.args])})
 
