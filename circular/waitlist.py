@@ -486,9 +486,16 @@ _QUEUES = (
 def _pass_on(listing_id: int) -> None:
     """Something of a listing may have come free: serve its queue, and those of its family. Called with all their locks
     (`slots.lock`).
+
+    All of them are cleared before any is served: an offer of a room that is taken back frees an hour of its saw.
     """
-    for (queued_id,) in sorted(db.rows(_QUEUES, listing_id, listing_id, listing_id)):
-        _serve(queued_id)
+    queued = sorted(db.rows(_QUEUES, listing_id, listing_id, listing_id))
+    listings = [catalog.get(catalog.code_of(queued_id), TOWN) for (queued_id,) in queued]
+    for listing in [listing for listing in listings if _clear(listing)]:
+        if listing["kind"] == "material":
+            _serve_lot(listing)
+        else:
+            _serve_slots(listing)
 
 
 def _tell_moved(listing: Mapping[str, Any]) -> None:
@@ -499,25 +506,23 @@ def _tell_moved(listing: Mapping[str, Any]) -> None:
         notices.tell(person_id, "wait_moved", title=listing["title"], available_from=day)
 
 
-def _serve(listing_id: int) -> None:
-    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open. Called with the listing's
-    lock.
+def _clear(listing: Mapping[str, Any]) -> bool:
+    """End what nobody can wait for any more, take back what was offered and is not there; whether there is anything left to
+    serve. Called with the listing's lock.
     """
-    listing = catalog.get(catalog.code_of(listing_id), TOWN)
     if _is_over(listing):
         _close(listing)
-        return
+        return False
+    published = bool(listing["status"] == "published")  # a draft may be published again
     if listing["kind"] != "material":
         _clear_past(listing)
-    if listing["status"] != "published":  # a draft: it may be published again
-        return
-    if listing["kind"] == "material":
-        _serve_lot(listing)
-    else:
-        _serve_slots(listing)
+        if published:
+            _clear_slots(listing)
+    return published
 
 
 def _serve_lot(listing: Mapping[str, Any]) -> None:
+    """Offer what is free to the first in the queue for whom it is enough, unless an offer is open."""
     if db.value("SELECT 1 FROM waiting WHERE listing_id = ? AND state = 'offered'", listing["id"]):
         return
     free = catalog.free(listing["id"])
@@ -538,16 +543,18 @@ def _clear_past(listing: Mapping[str, Any]) -> None:
             notices.tell(one["person_id"], kind, title=listing["title"], code=listing["code"], slot_at=one["starts_at"])
 
 
-def _serve_slots(listing: Mapping[str, Any]) -> None:
-    """Of each slot that is waited for; what was offered and is not there any more is taken back, what is no slot any more
-    is over.
-    """
+def _clear_slots(listing: Mapping[str, Any]) -> None:
+    """What was offered and is not there any more is taken back, what is no slot any more is over."""
     for one in _select(f"w.listing_id = ? AND {catalog.QUEUED} ORDER BY w.id", listing["id"]):
         if not slots.is_slot(listing, _must_slot(one)):
             _end(one["id"], "closed")
             notices.tell(one["person_id"], "wait_closed", title=listing["title"], slot_at=one["starts_at"])
         elif _is_gone(listing, one):
             _take_back(one)
+
+
+def _serve_slots(listing: Mapping[str, Any]) -> None:
+    """The same of each slot that is waited for."""
     queue = _in_order(listing["id"])
     for one, units in zip(queue, slots.unbooked(listing, [_must_slot(one) for one in queue]), strict=True):
         if one["quantity"] <= units and _may_have(listing, one, _offered(listing["id"])):

@@ -143,6 +143,22 @@ def test_a_room_and_what_stands_in_it(town: Town) -> None:
     assert told("offer_gone") == []  # who had the other was not told that it is gone: they have what they chose
 
 
+def test_a_room_that_is_taken_back_frees_its_saw(town: Town) -> None:
+    """At once: the room was offered for two hours, and the saw is closed for the second."""
+    saw = machine(town)
+    room = machine(town, kind="room", title="Atelier", category="salle")
+    slots.set_rules(town.staff, saw, {"parent": room})
+    held = book(town, saw, at(3))
+    wait(town, room, slots.Slot(at(3).starts_at, at(4).ends_at), MIRTHA)
+    reservations.cancel(town.person(), held["reference"])
+    wait(town, saw, at(3))
+    assert states() == ["offered", "waiting"]
+
+    consequences.close_slot(town.staff, saw, at(4), "lame")
+
+    assert states() == ["waiting", "offered"]
+
+
 def test_maintenance_takes_an_offer_back(town: Town) -> None:
     """Its person keeps their rank, and has it again once the time is open."""
     code = machine(town)
