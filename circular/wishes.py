@@ -42,8 +42,8 @@ _TOKEN = re.compile(
     |(?P<word>[^\W_]+)""",
     re.VERBOSE,
 )
-# Before a price, what makes the least of it, which no search knows; `pas plus de` does not.
-_LEAST = re.compile(
+# Before a price, what makes the least of it, which no search knows; `pas plus de` does not. Compiled when a price is named.
+_LEAST = (
     r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
     r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
 )
@@ -245,7 +245,7 @@ def _items(typed: str) -> Iterator[_Item]:
         elif kind == "price":
             whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
             cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
-            yield _Item("price", text, text, price=None if _LEAST.search(folded[: found.start()]) else cents)
+            yield _Item("price", text, text, price=None if re.search(_LEAST, folded[: found.start()]) else cents)
         elif kind == "metres":
             whole, part = re.findall(r"\d+", text)
             yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))

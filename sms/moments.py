@@ -27,7 +27,8 @@ _WEEKDAYS = {
 _TODAY = frozenset("aujourdhui auj today hoy hoje jodi jodia".split())
 _TOMORROW = frozenset("demain dem tomorrow manana amanha denmen demen dimen".split())
 _PAST = frozenset("hier yesterday ayer ontem".split())
-_DATE = re.compile(r"(?<![\d:/])(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?(?![\d:/])")
+# Patterns are text: compiled when somebody names a time, and no server waits for that at its start.
+_DATE = r"(?<![\d:/])(\d{1,2})/(\d{1,2})(?:/(\d{4}|\d{2}))?(?![\d:/])"
 _MONTHS = (
     "janvier jan janv january enero janeiro janvye", "fevrier fev fevr february feb febrero fevereiro fevriye",
     "mars march marzo marco", "avril avr april apr abril", "mai may mayo maio", "juin june junio junho",
@@ -36,15 +37,15 @@ _MONTHS = (
     "decembre dec december diciembre dezembro desanm",
 )  # fmt: skip
 MONTH_OF = {name: month for month, names in enumerate(_MONTHS, 1) for name in names.split()}
-_SPELT = re.compile(rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(MONTH_OF)})(?!\w)")
+_SPELT = rf"(?<![\d:/])(\d{{1,2}})(?:er)?\s+(?:de\s+)?({'|'.join(MONTH_OF)})(?!\w)"
 # `11 è`, `11 zè`: Creole hours, where nothing but a part of the day follows: elsewhere `e` is "and".
-_HOUR = re.compile(
+_HOUR = (
     r"(?<![\d/:])(\d{1,2})\s*(?:(h|:|z?e(?=$|(?: di?)? (?:maten|midi|apre|aswe|swe|swa)))\s*(\d{2})?|(am|pm))(?![\w:])"
 )
-_HOURS = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:heures?|hours?|horas?)(?!\w)")
-_SAID = re.compile(r"(?<![\d/:])(\d{1,2})\s*(?:heures?|hours?|horas?)\s*(\d\d)?(?!\w)")  # `14 heures 30`
-_HALF = re.compile(r"\b(?:demie?|edmi|dmi|half|quart|quarter|media|meia)\b")  # an hour and a half: which, is asked
-_BARE = re.compile(r"(?<![\d/:])(\d{1,2})(?![\d/:])")
+_HOURS = r"(?<![\d/:])(\d{1,2})\s*(?:heures?|hours?|horas?)(?!\w)"
+_SAID = r"(?<![\d/:])(\d{1,2})\s*(?:heures?|hours?|horas?)\s*(\d\d)?(?!\w)"  # `14 heures 30`
+_HALF = r"\b(?:demie?|edmi|dmi|half|quart|quarter|media|meia)\b"  # an hour and a half: which, is asked
+_BARE = r"(?<![\d/:])(\d{1,2})(?![\d/:])"
 
 
 class When(NamedTuple):
@@ -67,15 +68,15 @@ def read(words: str, now: datetime) -> When | None:
 
     Raises: NoSuchTime.
     """
-    text = _SPELT.sub(lambda found: f"{found[1]}/{MONTH_OF[found[2]]}", fold(words).replace("'", ""))
+    text = re.sub(_SPELT, lambda found: f"{found[1]}/{MONTH_OF[found[2]]}", fold(words).replace("'", ""))
     if _PAST.intersection(text.split()):
         raise NoSuchTime
-    if not _HOUR.search(text):
-        text = _SAID.sub(r"\1h\2", text, 1)
+    if not re.search(_HOUR, text):
+        text = re.sub(_SAID, r"\1h\2", text, count=1)
     dated = _dated(text, now)
     day, text = dated or _named(text, now)
-    hours = [_minutes_of(found) for found in _HOUR.finditer(text)]
-    bare = [60 * int(found[1]) for found in _BARE.finditer(text)] if day is not None and not hours else []
+    hours = [_minutes_of(found) for found in re.finditer(_HOUR, text)]
+    bare = [60 * int(found[1]) for found in re.finditer(_BARE, text)] if day is not None and not hours else []
     if day is None and not hours:
         return None
     start = (day or now).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -88,9 +89,9 @@ def read(words: str, now: datetime) -> When | None:
         if dated or _TODAY.intersection(text.split()):
             raise NoSuchTime
         at += timedelta(days=1 if day is None else 7)
-    lasts = [60 * int(found[1]) for found in _HOURS.finditer(text)]
+    lasts = [60 * int(found[1]) for found in re.finditer(_HOURS, text)]
     exact, until = _until(at, hours, lasts) if hours else (len(bare) < 2, None)
-    return When(at, exact and not _HALF.search(text), until)
+    return When(at, exact and not re.search(_HALF, text), until)
 
 
 DAY = 24 * 60  # minutes
@@ -109,7 +110,7 @@ def _until(at: datetime, hours: list[int], lasts: list[int]) -> tuple[bool, date
 
 def _dated(text: str, now: datetime) -> tuple[datetime, str] | None:
     """The day of a date, and the text; None without one. A date of some weeks ago is past, not next year's."""
-    found = _DATE.search(text)
+    found = re.search(_DATE, text)
     if found is None:
         return None
     day, month, year = (int(part) if part else 0 for part in found.groups())
