@@ -46,17 +46,17 @@ cet cette chache cheap cheche cher cherche chercher cherchon cherchons chere che
 connaitre coucou could cual cuando cuanto cuantos da dan dans dapre das de dear deja del dela dele des desde di dia
 dias did dispo disponible disponibles dite dites do doe does donc donde donner dont dos du e ek ekip el ela ele ella
 elle em en encore enki enpe epi era es esa ese eske eso essa esse est esta este esto estou et etait ete eti etre eu
-eur faire fait faut favor fe foi fois fok for free from fui g gen genyen get give good gostaria got
-gracia gracias ha had has have hay he hello help her here hey hi his hola how i ici if il ils in is isso isto it its
-j ja jai jaimerai jaimerais je just jwen ka kap ki kindly kisa know ko kod kon konbyen konmen kote la lan las le les
-less leur lhe li like lo look looking los m ma madame mai mais man mande map mas max maximum me meno menos merci mes
-mesdame mesdames mesi messieur messieurs meu mi minha mis moi moin moins mon monsieur moun muito muy mwen mwin my n
-na nada nan nao nap nas ne near necesita necesito need needed nem ni no non nos nosso notre nou nous nu o obrigada
-obrigado of oi oken ola on onde one ont or os ou oui our out pa pani par para pas pela pelo people pero persona
-personas personne personnes pessoa pessoas peu peut peux pi plait please pls plu plus plz pode por porque pou pour
-pouvez pra pran pre precio precisa preciso preco prendre pres pri price prix procurando procuro pue puedo pues pwal
-qu quand quando que quel quelle quelles quelque quelques quels quem queria quero qui quien quiero quisiera quoi
-recherche reste rete s sa salut san sans se sem ser ses seu she si sil silvouple sim sin so sobre some somebody
+eur faire fait faut favor fe foi fois fok for free from fui g gen genyen get give good gostaria got gracia gracias
+ha had has have hay he hello help her here hey hi his hola how i ici if il ils in is isso isto it its j ja jai
+jaimerai jaimerais jan je just jwen jwenn ka kap ki kindly kisa know ko kod kon konbyen konmen kote la lan las le
+les less leur lhe li like lo look looking los m ma madame mai mais man mande map mas max maximum me meno menos merci
+mes mesdame mesdames mesi messieur messieurs meu mi minha mis moi moin moins mon monsieur moun muito muy mwen mwin
+my n na nada nan nao nap nas ne near necesita necesito need needed nem ni no non nos nosso notre nou nous nu o
+obrigada obrigado of oi oken ola on onde one ont or os ou oui our out pa pani par para pas pela pelo people pero
+persona personas personne personnes pessoa pessoas peu peut peux pi plait please pls plu plus plz pode por porque
+pou pour pouvez pra pran pre precio precisa preciso preco prendre pres pri price prix procurando procuro pue puedo
+pues pwal qu quand quando que quel quelle quelles quelque quelques quels quem queria quero qui quien quiero quisiera
+quoi recherche reste rete s sa salut san sans se sem ser ses seu she si sil silvouple sim sin so sobre some somebody
 someone son sont sou souple sous still stp su sua sur sus svp ta tala tan tanpri tap tarde tardes te tem tengo tenho
 ter teria tes than thank thanks that the their them then there these they thi this those ti tiene tienen to todo toi
 ton tou tous tout toute toutes tre tres trop trouve trouver tu tudo twop um uma umas un una unas under une uno unos

@@ -47,6 +47,7 @@ _LEAST = (
     r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
     r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
 )
+_GLUED = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
@@ -141,6 +142,8 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     if wish is None:
         known = _knowledge(counters)
         wish = _understood(*_parts(typed, known), known)
+        if any(_GLUED.search(word) for word in wish.ignored):  # `tole2m`, `12portes`, where nothing is called so
+            wish = _understood(*_parts(_GLUED.sub(" ", fold(typed)), known), known)
     return wish
 
 

@@ -187,6 +187,19 @@ def test_quantities_filter(town: Town) -> None:
     assert (len(page.items), page.relaxed) == (2, ("quantity",))
 
 
+def test_figures_run_together_with_words(town: Town) -> None:
+    """As people text them; what is called so stays whole."""
+    town.listing(title="Tôle 2 m", category="metal-tole", dimensions={"length_mm": 2000})
+    town.listing(title="Porte blanche", category="menuiserie-porte", quantity=20)
+    town.listing(title="Carrelage", category="carrelage", quantity=12, unit="m2")
+    town.listing(title="Plaque BA13", category="isolation", quantity=3)
+
+    assert titles("tole2m") == ["Tôle 2 m"]
+    assert titles("12portes") == ["Porte blanche"]
+    assert titles("3m2carrelage") == ["Carrelage"]
+    assert titles("ba13") == ["Plaque BA13"]
+
+
 def test_prices_filter(town: Town) -> None:
     """No dearer than the words say; nothing so cheap: what there is, and it is said. `pas cher` alone names no price."""
     town.listing(title="Porte de chêne", category="menuiserie-porte", price_cents=4000)
