@@ -143,7 +143,8 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
         known = _knowledge(counters)
         wish = _understood(*_parts(typed, known), known)
         if any(_GLUED.search(word) for word in wish.ignored):  # `tole2m`, `12portes`, where nothing is called so
-            wish = _understood(*_parts(_GLUED.sub(" ", fold(typed)), known), known)
+            apart = _understood(*_parts(_GLUED.sub(" ", fold(typed)), known), known)
+            wish = apart if apart.units and not apart.ignored else wish
     return wish
 
 

@@ -141,7 +141,7 @@ def _digits(folded: str) -> str:
 
 def _words(folded: str) -> list[str]:
     """Words, abbreviations written out and slips mended. Decimals (2.5), hours (14h, 9h30) and dates (12/06) are one."""
-    folded = _ISO.sub(r"\3/\2/\1", _KI_SA.sub("kisa", folded))
+    folded = _ISO.sub(r"\3/\2/\1", _KI_SA.sub("kisa", folded.replace("€", " euros ")))
     text = _STOREY.sub("plus", _MORE_SIGN.sub(" plus ", _NOT.sub(r"\1 not", folded.replace("\0", " "))))
     text = _DECIMAL.sub("\\1\0\\2", _HOUR.sub(r"\1h", _TIME.sub(r"\1h\2", text)))
     said: list[str] = []

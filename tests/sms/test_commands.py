@@ -60,6 +60,7 @@ ACTS = understanding.ACTS
         ("R 41271 2,5", "none", "reserve", {"code": "41271", "quantity": 2.5}),
         ("R 41271 2m50", "none", "reserve", {"code": "41271", "quantity": 2.5}),
         ("R 41271 3m²", "none", "reserve", {"code": "41271", "quantity": 3, "unit": "m2"}),
+        ("porte a 8€", "none", "search", {"words": "porte a 8 euros"}),
         ("R 41271 3 portes", "none", "reserve", {"code": "41271", "quantity": 3, "thing": "portes"}),
         ("R 41271 12 pcs", "none", "reserve", {"code": "41271", "quantity": 12, "unit": "piece"}),
         ("R 41271 1000", "none", "reserve", {"code": "41271", "quantity": 1000}),
