@@ -381,18 +381,17 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
             return (yield from _details(state, {"code": code}))
     slot = _given(state, args, "slot")
     wanted = {"words": args.get("words", ""), "quantity": args.get("quantity"), "wanted": slot}
-    if wanted["words"] and not slot and (machine := (yield Call("kit_machine", {"code": code}))):
-        return (
-            yield from _slots(state, {**wanted, "code": machine, "kit": code})
-        )  # R 12147 VEN 14H: all of it, or nothing
+    if wanted["words"] and not slot:  # R 12147 VEN 14H: all of it, or nothing
+        machine = yield Call("kit_machine", {"code": code, "words": wanted["words"]})
+        if machine:
+            return (yield from _slots(state, {**wanted, "code": machine, "kit": code}))
     try:
         made = yield Call("reserve", {"code": code, "quantity": args.get("quantity"), "slot": slot})
     except Refusal as refusal:
         if refusal.code in ("not_reservable", "slot_taken"):
             machine = (yield Call("kit_machine", {"code": code})) if slot else None
-            return (
-                yield from _slots(state, {**wanted, **({"code": machine, "kit": code} if machine else {"code": code})})
-            )
+            whose = {"code": machine, "kit": code} if machine else {"code": code}
+            return (yield from _slots(state, {**wanted, **whose}))
         if refusal.code == "slot_not_allowed":  # of a list from before it became a lot
             return (yield from _details(state, {"code": code}))
         if refusal.code != "sold_out":

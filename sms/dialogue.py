@@ -304,9 +304,11 @@ def _reserve(turn: Turn, code: str, quantity: object, slot: list[int] | None = N
     return {**reservations.together(made)[0], "machine": kits.machine(code, {part["place"] for part in made})}
 
 
-def _kit_machine(_turn: Turn, code: str) -> str | None:
-    """The machine that a project takes and that can be booked with it; None for anything else."""
-    if not projects.exists(code):
+def _kit_machine(_turn: Turn, code: str, words: str | None = None) -> str | None:
+    """The machine that a project takes and that can be booked with it; None for anything else, and where words are given
+    that name no time.
+    """
+    if not projects.exists(code) or (words is not None and _time_of(words) == (None, False)):
         return None
     needs = kits.feasibility(code)["needs"]
     return next((need["shares"][0].lot.code for need in needs if need["booked"] and need["shares"]), None)
