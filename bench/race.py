@@ -83,7 +83,8 @@ def prize(number: int, units: int, slotted: bool) -> Prize:
                                       "unit": "piece", "place": _place()})["code"])  # fmt: skip
     if not slotted:
         return Prize(code, {"quantity": 1}, f"R+{code}")
-    (first,) = slots.next_free(catalog.get(code), clock.now_ms() + 36 * 3_600_000, 1)
+    since = clock.now_ms() + 36 * 3_600_000
+    (first,) = slots.free(catalog.get(code), since, since + slots.LONGEST_LOOK, 1)
     begins = clock.local(db.from_ms(first.starts_at), settings.get().timezone)
     times = {name: clock.rfc3339(db.from_ms(getattr(first, name))) for name in ("starts_at", "ends_at")}
     return Prize(code, {"slot": times}, f"R+{code}+{i18n.DAYS['fr'][begins.weekday()].upper()}+{begins.hour}H")

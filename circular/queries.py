@@ -194,12 +194,14 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
 
 
-def speaks_of(words: str, listing_id: int) -> bool:
-    """Whether words may be said of a listing: no thing or quality that the vocabulary knows, and that it has not, is among
-    them. What the vocabulary does not know may be somebody's name.
+def speaks_of(listing: Mapping[str, Any], words: str, unit: str = "") -> bool:
+    """Whether words, and a unit, may be said of a listing: no thing or quality that the vocabulary knows, and that it has
+    not, is among them. What the vocabulary does not know may be somebody's name.
     """
+    if unit not in ("", listing["unit"]):
+        return False
     known = tuple(unit for unit in wishes.read(words).units if unit.concepts and not unit.guessed)
-    return not known or _holds(known, listing_id)
+    return not known or _holds(known, listing["id"])
 
 
 def _fits(wish: wishes.Wish, listing_id: int) -> bool:

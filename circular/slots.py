@@ -552,8 +552,13 @@ def _fits(opening: Slot, slot: Slot, chosen: Rules) -> bool:
     return all((moment - opening.starts_at) % step == 0 for moment in slot) if step else slot == opening
 
 
-def slot_at(listing: Mapping[str, Any], moment: int) -> Slot | None:
-    """The slot of the grid in which a moment lies; None when the listing is closed then."""
+def slot_at(listing: Mapping[str, Any], moment: int, until: int | None = None) -> Slot | None:
+    """The slot of the grid in which a moment lies, or the one from it `until` another (milliseconds); None when the listing
+    is closed then, or not booked so.
+    """
+    if until is not None:
+        slot = Slot(moment, until)
+        return slot if is_slot(listing, slot) else None
     step = rules(listing).step_minutes * MINUTE
     slots = (slot for opening in _openings(listing, moment, moment + 1) for slot in _grid(opening, step))
     return next((slot for slot in slots if slot.starts_at <= moment < slot.ends_at), None)
@@ -680,10 +685,3 @@ def export(person_id: int) -> list[dict[str, Any]]:
 def erase(person_id: int) -> None:
     """Forget the trainings of a person."""
     db.run("DELETE FROM training WHERE person_id = ?", person_id)
-
-
-def next_free(
-    listing: Mapping[str, Any], since: int, limit: int, person_id: int | None = None, *, units: int = MILLI
-) -> list[Free]:
-    """The first free slots of a listing from a moment on, for a person as `free` has it."""
-    return free(listing, since, since + LONGEST_LOOK, limit, person_id, units=units)

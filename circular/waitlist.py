@@ -69,9 +69,7 @@ STATE = "CASE WHEN w.suspended_at IS NULL OR w.ended_at IS NOT NULL THEN w.state
 COLUMNS = (
     f"w.id, w.reference, w.person_id, w.quantity, {STATE} AS state, w.created_at, w.offer_expires_at, w.ended_at, "
     "w.starts_at, w.ends_at, w.listing_id, l.code AS listing, l.title, l.unit, l.quantity AS stock, "
-    "(w.starts_at IS NULL AND w.quantity > l.quantity AND l.quantity >= l.min_quantity "
-    "AND l.quantity / NULLIF(l.step_quantity, 0) * l.step_quantity = l.quantity) AS exceeds, l.place_id, p.code AS place, "
-    "p.name AS place_name, h.phone, "
+    "l.place_id, p.code AS place, p.name AS place_name, h.phone, "
     "(SELECT COUNT(*) FROM waiting w2 WHERE w2.listing_id = w.listing_id AND w2.id <= w.id "
     "AND w2.state IN ('waiting', 'offered') "
     "AND (w.starts_at IS NULL OR (w2.starts_at < w.ends_at AND w2.ends_at > w.starts_at))) AS rank"
@@ -231,9 +229,20 @@ def join(
         joined = _select("w.id = ?", waiting_id)[0]
         if actor.door == "web":  # whose phone it is reads where they stand; by SMS the answer itself says so
             facts = {name: joined[name] for name in ("title", "rank", "quantity", "unit", "stock")}
-            kind = "waiting_more" if joined["exceeds"] else "waiting"
+            kind = "waiting_more" if exceeds(joined) else "waiting"
             notices.tell(person_id, kind, code=code, slot_at=joined["starts_at"], **facts)
         return joined
+
+
+def exceeds(waiting: Mapping[str, Any]) -> bool:
+    """Whether somebody waits for more of a lot than there is, while all that there is could be asked for instead."""
+    if waiting["starts_at"] is not None or waiting["quantity"] <= waiting["stock"]:
+        return False
+    try:
+        reservations.check_quantity(catalog.get(waiting["listing"], TOWN), catalog.amount(waiting["stock"]))
+    except Refusal:
+        return False
+    return True
 
 
 def is_waitable(listing: Mapping[str, Any]) -> bool:

@@ -233,9 +233,8 @@ def _simply(key: str, **facts: Value) -> Said:
 def _search(state: State, args: dict[str, Any]) -> Step:
     words = str(args.get("words", ""))
     intent, shown = state["choices"][0] if state.get("choices") else ("", {})
-    if (
-        args.get("when") and intent in ("reserve", "waitlist") and shown.get("slot")
-    ):  # free times were shown, or taken ones
+    timed = intent in ("reserve", "waitlist") and shown.get("slot")  # free times were shown, or taken ones
+    if args.get("when") and timed:
         wanted = {name: told[name] for told in (shown, args) for name in ("code", "quantity") if name in told}
         times = _slots if intent == "reserve" else _full_slots
         return (yield from times(state, {**wanted, "words": words}))
@@ -368,11 +367,7 @@ def _no_choice(_state: State, args: dict[str, Any]) -> Step:
 
 # --- reserving --------------------------------------------------------------------------------------------------------
 def _reserve(state: State, args: dict[str, Any]) -> Step:
-    code = _argument(state, args, "code")
-    if code is None and not {"code", "choice"} & set(args) and state.get("code"):
-        code = state["code"]  # R alone, just after one listing was shown
-    if code is None and args.get("choice") == 1 and not state.get("choices"):
-        code = state.get("code")  # R1: there is one thing to see
+    code = _reserved_code(state, args)
     if code is None:
         return _simply("reserve_what")
     if args.get("thing") or args.get("unit"):  # R 41271 3 portes, of planks: which of the two is meant?
@@ -402,6 +397,14 @@ def _reserve(state: State, args: dict[str, Any]) -> Step:
     if "project" in made:
         return (yield from _details(state, {"code": code}))  # so many kits: one is shown
     return Said(_made_screen(made))
+
+
+def _reserved_code(state: State, args: dict[str, Any]) -> str | None:
+    """What R is about: a number, a line, or else the listing that was just shown."""
+    code = _argument(state, args, "code")
+    alone = not {"code", "choice"} & set(args)
+    only = args.get("choice") == 1 and not state.get("choices")  # R1: there is one thing to see
+    return state.get("code") if code is None and (alone or only) else code
 
 
 def _made_screen(made: Mapping[str, Any], options: tuple[Option, ...] = ()) -> Screen:
@@ -441,14 +444,19 @@ def _slots(state: State, args: dict[str, Any]) -> Step:
     if taken or found["full"]:
         wait = Command(*question["yes"]) if taken else Command("full_slots", wanted)
         options = (Option("do_wait", wait),)
-    key, facts = ("slots", {"title": title})
-    if taken or found["closed"]:
-        moment = taken[0] if taken else found["closed"]
-        key, facts = "slots_taken" if taken else "slots_closed", {"title": Session(title, moment)}
-    elif found["no_such_time"]:
-        key = "slots_no_such_time"
+    moment = taken[0] if taken else found["closed"]
+    named = Session(title, moment) if moment else title
+    key = (
+        "slots_taken"
+        if taken
+        else "slots_closed"
+        if moment
+        else "slots_no_such_time"
+        if found["no_such_time"]
+        else "slots"
+    )
     rows = _slot_rows(found["items"], Command("reserve", taking))
-    return Said(Screen(key, facts, "slot_line", rows, options), after)
+    return Said(Screen(key, {"title": named}, "slot_line", rows, options), after)
 
 
 def _slot_rows(found: list[list[int]], command: Command) -> tuple[Row, ...]:
@@ -752,9 +760,8 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
         held = yield Call("mine", {"limit": LINES})
         if not held:
             return _simply("mine_none")
-        held = [one for one in held if not isinstance(_named(one), Session)] or held[
-            :1
-        ]  # a time lasts as it was booked
+        lots = [one for one in held if not isinstance(_named(one), Session)]  # a time lasts as it was booked
+        held = lots or held[:1]
         if len(held) > 1:
             return _mine_said(state, "extend_which", held)
         pin = held[0]["pickup_code"]
@@ -763,14 +770,8 @@ def _extend(state: State, args: dict[str, Any]) -> Step:
 
 
 def _waitlist(state: State, args: dict[str, Any]) -> Step:
-    known = args.get("leave") or args.get("pause")
+    known = args.get("leave") or args.get("pause") or args.get("shown")
     code = _argument(state, args, "code") or (None if known else state.get("code"))
-    if args.get("shown"):
-        found = yield Call("waits", {})
-        mine = [one for one in found if one["listing"] == code]
-        if len(mine) == 1:
-            return Said(_wait_screen(mine[0], mine[0]["state"] == "suspended"))
-        return _waits_said(state, mine or found) if found else _simply("wait_what")
     if code is None or known:
         return (yield from _waits(state, code, {**args, "reference": _given(state, args, "reference")}))
     quantity, slot = args.get("quantity"), _given(state, args, "slot")
@@ -797,13 +798,15 @@ def _joined(state: State, waiting: Mapping[str, Any]) -> Said:
 
 
 def _waits(state: State, code: str | None, args: dict[str, Any]) -> Step:
-    """Where somebody waits; the place in the queue of `code`, or of a time of it, is given up or, with `pause`, set aside.
-    Where they wait for several times of one thing, they are shown: each is a line.
+    """Where somebody waits; the place in the queue of `code`, or of a time of it, is given up or, with `pause`, set aside, or
+    `shown`. Where they wait for several times of one thing, they are shown: each is a line.
     """
     found = yield Call("waits", {"words": args.get("words", "")})
     meant = [one for one in found if args.get("reference") in (None, one["reference"]) and one["listing"] == code]
     if len(meant) == 1:
         one = meant[0]
+        if args.get("shown"):
+            return Said(_wait_screen(one, one["state"] == "suspended"))
         if args.get("pause"):
             yield Call("suspend_wait", {"reference": one["reference"]})
             return Said(_wait_screen(one, True))

@@ -140,8 +140,7 @@ def _is_told_of(_turn: Turn, code: str, words: str, unit: str) -> bool:
     """Whether words, and a unit, may be told of what has this number. Raises: Refusal("bad_code" | "no_such_listing")."""
     if projects.exists(code):
         return True
-    listing = catalog.get(code)
-    return unit in ("", listing["unit"]) and queries.speaks_of(words, listing["id"])
+    return queries.speaks_of(catalog.get(code), words, unit)
 
 
 def _project(code: str) -> dict[str, Any]:
@@ -208,39 +207,35 @@ def _slots(
     of that; `closed`: the moment that they name, where there is no slot; `full`: whether any before the last shown is taken.
     """
     when, no_such_time = _time_of(words)
-    named = when is not None and when.exact and not since
+    named = when if when is not None and when.exact and not since else None
     start = since or (db.to_ms(when.at) if when else clock.now_ms())
     listing = catalog.get(code)
     units = _units(listing, quantity)
-    asked = _asked_slot(listing, when) if when and named else None
-    if named and asked and asked.starts_at < start:  # 10h of a session that begins at 9h: it is shown
-        start, named = asked.starts_at, False
-    found = slots.next_free(listing, start, LINES + 1, turn.person_id, units=units)
-    items = [[one.starts_at, one.ends_at] for one in found]
-    exact = bool(named and asked and (when.until or items[:1] == [[*asked]])) if when else False
+    asked = _asked_slot(listing, named) if named else None
+    if asked and asked.starts_at < start:  # 10h of a session that begins at 9h: it is shown
+        start, named, asked = asked.starts_at, None, None
+    free = slots.free(listing, start, start + slots.LONGEST_LOOK, LINES + 1, turn.person_id, units=units)
+    items = [[one.starts_at, one.ends_at] for one in free]
+    exact = asked is not None and ((named is not None and named.until is not None) or items[:1] == [[*asked]])
     begins = wanted[0] if wanted else start if named and not exact else None
     taken = slots.full(listing, begins, begins + 1, 1, turn.person_id, units=units) if begins else []
     holding = asked if exact and quantity is None else taken[0] if taken else None
     own = reservations.holds(turn.person_id, listing["id"], holding) if holding else None
-    if named and asked and not exact and not taken:  # too soon, too far, for who was trained…
-        slots.check_time(listing, asked, turn.person_id)
-    shut = named and not exact and not taken and (asked is not None or slots.slot_at(listing, start) is None)
+    shut = None
+    if named and not exact and not taken:
+        if asked:  # too soon, too far, for who was trained…
+            slots.check_time(listing, asked, turn.person_id)
+        shut = start if asked or slots.slot_at(listing, start) is None else None
     full = bool(items) and bool(slots.full(listing, start, items[:LINES][-1][0], 1, turn.person_id, units=units))
     return {
-        "items": [[*asked]] if exact and asked else items, "exact": exact and not own,
-        "taken": [*taken[0]] if taken else None, "full": full, "own": own,
-        "closed": start if shut else None, "no_such_time": no_such_time,
+        "items": [[*asked]] if exact and asked else items, "exact": exact and not own, "own": own, "full": full,
+        "taken": [*taken[0]] if taken else None, "closed": shut, "no_such_time": no_such_time,
         "title": listing["title"], "phone": listing["place_phone"],
     }  # fmt: skip
 
 
 def _asked_slot(listing: Mapping[str, Any], when: moments.When) -> slots.Slot | None:
-    """The slot that words name: from one hour until another, or that of the grid in which the hour lies; None of no slot."""
-    start = db.to_ms(when.at)
-    if when.until is None:
-        return slots.slot_at(listing, start)
-    slot = slots.Slot(start, db.to_ms(when.until))
-    return slot if slots.is_slot(listing, slot) else None
+    return slots.slot_at(listing, db.to_ms(when.at), None if when.until is None else db.to_ms(when.until))
 
 
 def _units(listing: Mapping[str, Any], quantity: object) -> int:
@@ -362,7 +357,8 @@ def _extend(turn: Turn, pickup_code: str) -> dict[str, Any]:
 # --- waiting, alerts --------------------------------------------------------------------------------------------------
 def _wait(turn: Turn, code: str, quantity: object, slot: list[int] | None) -> dict[str, Any]:
     chosen = slots.Slot(*slot) if slot else None
-    return waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
+    waiting = waitlist.join(turn.actor, turn.person_id, code, quantity, turn.origin, slot=chosen)
+    return {**waiting, "exceeds": waitlist.exceeds(waiting)}
 
 
 def _waits(turn: Turn, words: str = "") -> list[dict[str, Any]]:
@@ -378,7 +374,8 @@ def _waits(turn: Turn, words: str = "") -> list[dict[str, Any]]:
 def _resume_waits(turn: Turn, code: str) -> list[dict[str, Any]]:
     """What this person has set aside of a listing is waited for again."""
     aside = [one for one in waitlist.mine(turn.person_id) if (one["listing"], one["state"]) == (code, "suspended")]
-    return [waitlist.resume(turn.actor, one["reference"]) for one in aside]
+    resumed = [waitlist.resume(turn.actor, one["reference"]) for one in aside]
+    return [{**one, "exceeds": waitlist.exceeds(one)} for one in resumed]
 
 
 def _leave_wait(turn: Turn, reference: str) -> None:

@@ -400,7 +400,7 @@ def test_what_is_booked_within_the_hour_goes_too(town: Town) -> None:
     """The deadline to give a slot up is the place's wish; being forgotten is a right."""
     with time_machine.travel(datetime(2026, 11, 23, 14, 0, tzinfo=UTC), tick=False):
         code = town.listing(kind="machine", category="machine-bois", quantity=1)["code"]
-        free = slots.next_free(catalog.get(code), clock.now_ms(), 1)
+        free = slots.free(catalog.get(code), clock.now_ms(), clock.now_ms() + slots.LONGEST_LOOK, 1)
         who = town.person()
         slot = slots.Slot(free[0].starts_at, free[0].ends_at)
         made = reservations.reserve(who, who.person_id or 0, code, None, "a", slot=slot)
@@ -409,4 +409,4 @@ def test_what_is_booked_within_the_hour_goes_too(town: Town) -> None:
 
         personal.erase(who)
 
-        assert slots.next_free(catalog.get(code), clock.now_ms(), 1) == free
+        assert slots.free(catalog.get(code), clock.now_ms(), clock.now_ms() + slots.LONGEST_LOOK, 1) == free

@@ -35,6 +35,16 @@ def told(kind: str) -> list[notices.Untold]:
     return [notice for notice in notices.untold(100) if notice.kind == kind]
 
 
+def two_waiting(town: Town) -> tuple[dict[str, Any], Actor, Actor]:
+    """The reservation of all of a lot, and two who wait for it, in order."""
+    code = town.listing(quantity=1)["code"]
+    held = town.reserve(town.person(), code)
+    first, second = town.person(JOSEPH), town.person(MIRTHA)
+    for who in (first, second):
+        wait(who, code)
+    return held, first, second
+
+
 def states() -> list[str]:
     return [row[0] for row in db.rows("SELECT state FROM waiting ORDER BY id")]
 
@@ -123,11 +133,8 @@ def test_a_listing_that_breaks_the_sweep(town: Town, monkeypatch: pytest.MonkeyP
 
 def test_an_offer_that_is_passed(town: Town) -> None:
     """NON leaves it to the next one; with nobody left it is everybody's."""
-    code = town.listing(quantity=1)["code"]
-    held = town.reserve(town.person(), code)
-    first, second = town.person(JOSEPH), town.person(MIRTHA)
-    wait(first, code)
-    wait(second, code)
+    held, first, second = two_waiting(town)
+    code = held["listing"]
     reservations.cancel(town.person(), held["reference"])
     assert first.person_id and second.person_id
 
@@ -279,10 +286,10 @@ def test_waiting_for_another_quantity(town: Town) -> None:
     wait(second, code, 2)
 
     more = wait(first, code, 4)
-    assert (more["rank"], more["quantity"], bool(more["exceeds"])) == (1, 4000, True)
+    assert (more["rank"], more["quantity"], waitlist.exceeds(more)) == (1, 4000, True)
     assert wait(first, code)["quantity"] == 4000  # asking again for nothing in particular
     fewer = wait(first, code, 3)
-    assert (fewer["rank"], fewer["quantity"], bool(fewer["exceeds"])) == (1, 3000, False)
+    assert (fewer["rank"], fewer["quantity"], waitlist.exceeds(fewer)) == (1, 3000, False)
 
     reservations.cancel(holder, held["reference"])
     assert wait(first, code, 1)["quantity"] == 3000  # offered
@@ -343,11 +350,7 @@ def test_leaving(town: Town) -> None:
 
 def test_no_offer_reaches_whoever_said_stop(town: Town) -> None:
     """They leave the queue when their turn comes, and the next one gets it."""
-    code = town.listing(quantity=1)["code"]
-    held = town.reserve(town.person(), code)
-    first, second = town.person(JOSEPH), town.person(MIRTHA)
-    wait(first, code)
-    wait(second, code)
+    held, first, _ = two_waiting(town)
     assert first.person_id
     with db.transaction():
         people.opt_out(first.person_id)
@@ -359,11 +362,7 @@ def test_no_offer_reaches_whoever_said_stop(town: Town) -> None:
 
 def test_an_offer_to_whoever_says_stop(town: Town) -> None:
     """It goes on to the next one at once: nobody waits for an answer that cannot come."""
-    code = town.listing(quantity=1)["code"]
-    held = town.reserve(town.person(), code)
-    first, second = town.person(JOSEPH), town.person(MIRTHA)
-    wait(first, code)
-    wait(second, code)
+    held, first, second = two_waiting(town)
     reservations.cancel(town.person(), held["reference"])
     assert states() == ["offered", "waiting"]
 
