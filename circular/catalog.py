@@ -244,7 +244,7 @@ def take_fresh(limit: int) -> list[Fresh]:
     return [Fresh(*row) for row in found if row[-1] is not None]
 
 
-Tree = Mapping[str, categories.Facts]
+Tree = categories.Tree
 
 
 class Reading(NamedTuple):
@@ -611,8 +611,9 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     sort = tuple(listing[name] for name in ("category", "kind", "condition", "unit"))
     title, description = analyse(listing["title"]), analyse(listing["description"])
     named = lexicon.mentioned(title, language, foreign=True)
+    described = lexicon.mentioned(description, language)
     filed = category.filed if category else frozenset()
-    said = [*map(search.word, title), *(lexicon.mention[one] for one in lexicon.closure(named))]
+    said = [*map(search.word, title), *(lexicon.mention[one] for one in lexicon.meaning(title, named, language))]
     titled = [
         *said,
         *map(search.titled, dict.fromkeys(said)),
@@ -621,7 +622,7 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     ]
     others = [
         *dict.fromkeys(map(search.word, description)),
-        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(description, language))),
+        *(lexicon.mention[one] for one in lexicon.meaning(description, described, language)),
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
         _recall(("sort terms", *sort), lambda: _sort_terms(category, *sort)),
         *(search.size(mm) for mm in search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))),
@@ -944,7 +945,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 3  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 4  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

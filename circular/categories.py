@@ -69,19 +69,27 @@ class Facts(NamedTuple):
     labels: tuple[frozenset[str], ...]  # the words of each of its own labels
     depth: int  # 1 for a family
     filed: frozenset[str]  # its code, those above and those below it
-    family: bool  # several others are below it
     position: int  # in the town's order; what is filed under a family itself comes after the rest of the family
     co2e_kg_per_kg: float | None
 
 
-def tree(counters: Mapping[str, int] | None = None) -> Mapping[str, Facts]:
+class Tree(dict[str, Facts]):
+    """Facts by code, in the town's order."""
+
+    @functools.cached_property
+    def families(self) -> frozenset[str]:
+        """The categories that have several others below them."""
+        return frozenset(code for code, facts in self.items() if len(facts.filed) > facts.depth + 2)
+
+
+def tree(counters: Mapping[str, int] | None = None) -> Tree:
     """Facts by code, in the town's order."""
     known = db.counters() if counters is None else counters
     return _tree(known.get("categories"), known.get(vocabulary.VERSION), id(db.database.obj))
 
 
 @functools.lru_cache(maxsize=2)
-def _tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict[str, Facts]:
+def _tree(_version: int | None, _vocabulary: int | None, _database: int) -> Tree:
     """Facts by category, read again in every process when one was added or corrected."""
     found = {category["code"]: category for category in every()}
     lines = {}
@@ -92,7 +100,7 @@ def _tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict
             parent = found[parent]["parent"]
     last = {one: n for n, line in enumerate(lines.values()) for one in line}
     lexicon = vocabulary.lexicon()
-    facts = {}
+    facts = Tree()
     for code, category in found.items():
         lineage = lines[code]
         labels = " ".join(label for ancestor in lineage for label in found[ancestor]["labels"].values())
@@ -115,7 +123,6 @@ def _tree(_version: int | None, _vocabulary: int | None, _database: int) -> dict
             own,
             len(lineage),
             filed,
-            len(filed) > len(lineage) + 2,
             1 + last[code],
             category["co2e_kg_per_kg"],
         )

@@ -141,6 +141,7 @@ class _Asked:
 
     query: Query
     units: tuple[wishes.Unit, ...]
+    least: int  # how much of a listing must be what is wanted (wishes.tiers)
     narrowed: str  # expression of facets and sizes
     minimum: int  # thousandths
     looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
@@ -225,13 +226,16 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
         rungs.append(tuple(hard))
     if not wish.units:
         return rungs[:1]
-    kept = [n for n, unit in enumerate(wish.units) if not unit.guessed] or list(range(len(wish.units)))
-    if len(wish.units) > 1:
-        order = sorted(range(len(wish.units)), key=lambda n: (n in kept, bool(wish.units[n].concepts), -n))
+    units = wishes.apart(wish.units)
+    kept = [n for n, unit in enumerate(units) if not unit.guessed] or list(range(len(units)))
+    if len(units) > 1:
+        order = sorted(
+            range(len(units)), key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n)
+        )
         for n in order:
             if kept != [n]:
                 rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
-        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(wish.units)) if n not in kept)},"))
+        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(units)) if n not in kept)},"))
     return rungs
 
 
@@ -245,7 +249,7 @@ def _asked(
     sizes: tuple[tuple[int, ...], ...] = ()
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
     if words:
-        units = tuple(unit for n, unit in enumerate(units) if str(n) not in words.split(","))
+        units = tuple(unit for n, unit in enumerate(wishes.apart(units)) if str(n) not in words.split(","))
     if words.endswith(","):  # any of them will do
         units = (wishes.either(units),)
     if wish.spot is not None:
@@ -259,28 +263,27 @@ def _asked(
             sizes = wish.sizes
         else:
             facets.append(search.any_of(fitting))
-    if wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out):
+    limited = wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out)
+    if wish.amount is not None and limited:
         minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
         facets += _narrowing(Query(min_quantity=minimum))
         if wish.amount.unit:
             facets.append(search.has(search.facet("u", wish.amount.unit)))
             sizes = ()
-    broad = not query.category and all(_is_family(unit, tree) for unit in units if unit.is_thing)
+    least = wishes.least_of(sized=bool(wish.sizes) and "size" not in left_out, counted=limited)
+    broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
-    return _Asked(query, units, narrowed, minimum, looked_at, near, sizes, broad, tree, columns)
+    return _Asked(query, units, least, narrowed, minimum, looked_at, near, sizes, broad, tree, columns)
+
+
+def _tiers(asked: _Asked) -> tuple[str, ...]:
+    return wishes.tiers(asked.units, asked.tree.families, asked.least)
 
 
 def _priced(query: Query, wish: wishes.Wish) -> Query:
     """The query at the price, too, that its words name."""
     most = [cents for cents in (query.price_max_cents, wish.price) if cents is not None]
     return replace(query, price_max_cents=min(most)) if most else query
-
-
-def _is_family(unit: wishes.Unit, tree: Mapping[str, categories.Facts]) -> bool:
-    """True when all that a word may mean is filed under a whole family, or in many places."""
-    return bool(unit.filed) and all(
-        len(codes) > 2 or any(code in tree and tree[code].family for code in codes) for codes in unit.filed
-    )
 
 
 class _Part(NamedTuple):
@@ -310,7 +313,7 @@ def _cursor(parts: list[_Part], number: int, rung: int) -> search.Cursor:
 
 def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_Part]:
     """Listings in order, tier by tier and window by window, until there are as many as are wanted, or more."""
-    nested = wishes.tiers(asked.units)
+    nested = _tiers(asked)
     first = start.tier if start is not None else _first(asked, nested)
     seen: set[int] = set()
     for tier in range(first, len(nested)):
@@ -408,8 +411,8 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
-            query=query, units=(), narrowed=search.all_of([*facets, expression]), minimum=query.min_quantity, looked_at=0,
-            near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
+            query=query, units=(), least=0, narrowed=search.all_of([*facets, expression]), minimum=query.min_quantity,
+            looked_at=0, near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
@@ -437,7 +440,7 @@ def how_many(query: Query, page: Page, most: int) -> int:
 
 
 def _anywhere(asked: _Asked) -> str:
-    return search.all_of([wishes.anywhere(asked.units), asked.narrowed])
+    return search.all_of([_tiers(asked)[-1], asked.narrowed])
 
 
 class Sort(NamedTuple):
@@ -480,7 +483,11 @@ def tokens(query: Query) -> list[str]:
     Nothing when nothing is asked for, or only signs and little words, which name nothing.
     """
     wish = wishes.read(query.q)
-    return [] if wish.said and wish.empty and not wish.ignored else [*wishes.tokens(wish), *_facets(query)]
+    return [] if wish.said and wish.empty and not wish.ignored else _tokens(wish, query)
+
+
+def _tokens(wish: wishes.Wish, query: Query) -> list[str]:
+    return [*(wishes.tokens(wish, categories.tree().families) if wish.said else ()), *_facets(query)]
 
 
 def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
@@ -489,10 +496,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     query = _priced(query, wish)
     minimum = max(query.min_quantity, wish.amount.milli if wish.amount and not wish.sizes else 0)
     match = search.matching(
-        search.all_of(
-            search.any_of(search.has(one) for one in token.split("|"))
-            for token in (*wishes.tokens(wish), *_facets(query))
-        )
+        search.all_of(search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query))
     )
     for condition, order in (("=", "ASC"), (">", "DESC")):
         narrowed = match._replace(

@@ -24,16 +24,24 @@ from typing import Any, NamedTuple
 from peewee import CompositeKey, TextField
 
 from circular import db, settings
-from circular.text import analyse
+from circular.text import analyse, fold
 
 FOLDER = settings.ROOT / "fixtures" / "vocabulary"
 VERSION = "vocabulary"  # the counter that says which version of the files the tables hold
-THINGS = frozenset({"material", "tool", "machine", "room", "workshop", "project", "action"})  # a `quality` only ranks
+SUBSTANCE = "substance"  # of which things are made
+THINGS = frozenset(
+    {"material", SUBSTANCE, "tool", "machine", "room", "workshop", "project", "action"}
+)  # a `quality` only ranks
+MADE = frozenset({"material", SUBSTANCE})  # what may be of some substance: a wood chipper is not
 SEATED = frozenset({"room", "workshop"})  # measured in people
 ALONE, NEVER = "alone", "never"
 ROWS = 200  # of one statement
 # Words inside a term that many leave out: `feuille zinc` for `feuille de zinc`.
 _LINKS = frozenset("a au aux d da de del des do dos du el en et for la le les of para pour the".split())
+# Behind one of these stands what a thing is for or from, not what it is made of or like: `laine de verre`, `porte en bois`.
+_OF = frozenset(
+    "a au aux com con contra contre d da das de del des do dos du for of para pour pou sou sur with".split()
+)
 WITHOUT = frozenset("san sans without sin sem pa pas".split())  # what follows is not there
 # Words that stand for no thing and tell nothing about one, folded. A thing of such a name is in collisions.csv.
 LITTLE = frozenset(
@@ -147,6 +155,8 @@ class Lexicon:
         self.above = [tuple(_ancestors(n, parents)) for n in range(len(rows))]
         self.categories = [tuple(category.split("|")) if category else () for *_, category, _ in rows]
         self.is_thing = [kind in THINGS for *_, kind in rows]
+        self.is_substance = [kind == SUBSTANCE for *_, kind in rows]
+        self.is_made = [kind in MADE for *_, kind in rows]
         self.has_seats = [kind in SEATED for *_, kind in rows]
         self.mention = [f"xv{code.replace('-', '')}" for code in self.codes]
         self.inner = [f"xi{code.replace('-', '')}" for code in self.codes]
@@ -175,8 +185,10 @@ class Lexicon:
         self.meanings: dict[str, tuple[int, ...]] = {}
         self.longest: dict[str, int] = {}  # words of the longest term that begins with this word, where it has several
         shared: dict[tuple[int, ...], tuple[int, ...]] = {}
+        behind: set[tuple[int, str]] = set()
         for concept, language, word in words:
             bit = 1 << settings.LANGUAGES.index(language)
+            behind.update((number[concept], one) for one in _behind(word))
             for key in _written(analyse(word), language):
                 packed = {one // 64: one for one in self.meanings.get(key, ())}
                 packed[number[concept]] = packed.get(number[concept], number[concept] * 64) | bit
@@ -185,6 +197,7 @@ class Lexicon:
                 first, _, rest = key.partition(" ")
                 if rest:
                     self.longest[first] = max(self.longest.get(first, 1), 2 + rest.count(" "))
+        self.apart = frozenset((one, other) for one, word in behind for other in self.named(word))
 
     def named(self, key: str, language: str = "") -> tuple[int, ...]:
         """What a term may name, in one language or in any."""
@@ -228,11 +241,49 @@ class Lexicon:
             for concept in self.named(word, language)
         )  # fmt: skip
 
+    def attributes(self, words: list[str], terms: Iterable[Term], language: str) -> list[Term]:
+        """The words of longer terms that say of what or of what sort a thing is: the steel of `évier inox`, the red of
+        `brique rouge`. None that stands for the thing itself (the first, in English the last), nor what it is for or from:
+        in `carreau de ciment` is no cement, nor in `cement tile`, since some language says `of` there.
+        """
+        found = []
+        for term in terms:
+            for at in range(term.start, term.start + term.length) if term.length > 1 else ():
+                if (
+                    at == (term.start + term.length - 1 if language == "en" else term.start)
+                    or words[at] in self.collides
+                ):
+                    continue
+                concepts = tuple(
+                    one for one in self.named(words[at], language)
+                    if not self.is_thing[one] or (
+                        self.is_substance[one] and all(
+                            self.is_made[whole] and (whole, one) not in self.apart for whole in term.concepts
+                        )
+                    )
+                )  # fmt: skip
+                if concepts:
+                    found.append(Term(at, 1, concepts))
+        return found
+
+    def meaning(self, words: list[str], terms: list[Term], language: str) -> dict[int, None]:
+        """What a listing's text speaks of by its terms, in its language: the things, of what and of what sort they are, and
+        all that is broader.
+        """
+        return self.closure([*terms, *self.attributes(words, terms, language)])
+
     def closure(self, terms: Iterable[Term]) -> dict[int, None]:
         """What terms name, and all that is broader."""
         return dict.fromkeys(
             one for term in terms for concept in term.concepts for one in (concept, *self.above[concept])
         )
+
+    def says(self, concepts: Iterable[int], substances: Iterable[int]) -> bool:
+        """True when a thing is of some of these substances by what it is, or of one that is broader: wire is metal."""
+        broad = {
+            one for substance in substances for one in (substance, *self.above[substance]) if self.is_substance[one]
+        }
+        return any(not broad.isdisjoint((concept, *self.above[concept])) for concept in concepts)
 
     def heads(self, terms: list[Term], filed: frozenset[str], language: str) -> dict[int, None]:
         """What the listing of a title is: the first thing in it that is filed where the listing is (`filed`: its category,
@@ -319,6 +370,15 @@ def _words() -> Iterator[tuple[str, str, str]]:
     for language in settings.LANGUAGES:
         for concept, word in db.rows("SELECT concept, word FROM concept_word WHERE language = ?", language):
             yield concept, language, word
+
+
+def _behind(term: str) -> Iterator[str]:
+    """The words of a term that stand behind `of` or its like: `planche d'échafaudage` -> echafaudage."""
+    behind = False
+    for word in re.findall(r"[^\W_]+", fold(term)):
+        if behind and word not in _OF:
+            yield from analyse(word)
+        behind = behind or word in _OF
 
 
 # --- spelling ---------------------------------------------------------------------------------------------------------

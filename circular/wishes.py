@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from circular import db, places, ranges, search, vocabulary
@@ -52,6 +52,12 @@ _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
 
+Clause = tuple[str, ...]  # tokens of the index, any of which will do
+Families = (
+    frozenset[str] | None
+)  # categories with others below them; None: it does not matter what the listing itself is
+
+
 class Unit(NamedTuple):
     """One thing (or quality) that is asked for: any of its concepts, or a plain word; or all of its `parts`."""
 
@@ -61,24 +67,29 @@ class Unit(NamedTuple):
     parts: tuple[Unit, ...] = ()
     concepts: tuple[int, ...] = ()
     is_thing: bool = True
+    is_substance: bool = False  # of which things are made
     filed: tuple[frozenset[str], ...] = ()  # categories of each of its concepts
     guessed: bool = False  # from a word that was put right
     inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
 
-    def within(self, title: bool = False, among: int = 1) -> str:
-        """Listings that mention it, in the title; when it is one of several things, within a longer term will do."""
-        said = [has(titled(token) if title else token) for token in self.tokens]
-        said += [has(token) for token in self.inner] if among > 1 else []
-        if self.parts:
-            said.append(all_of(part.within(title, len(self.parts)) for part in self.parts))
-        return any_of(said)
-
-    def alternatives(self, among: int = 1) -> list[str]:
-        """The same as tokens, all of which a listing must hold, each with those that will do instead after a |."""
-        own = (*self.tokens, *(self.inner if among > 1 else ()))
+    def clauses(self, families: Families, title: bool = False, among: int = 1) -> list[Clause]:
+        """What a listing holds that mentions it, in the title; when it is one of several things, within a longer term will
+        do. What a term says in several words may be said apart, by what is one of the things that they name.
+        """
+        own = tuple(titled(token) if title else token for token in self.tokens) + (self.inner if among > 1 else ())
         if not self.parts:
-            return ["|".join(own)]
-        return ["|".join((*own, one)) for part in self.parts for one in part.alternatives(len(self.parts))]
+            return [own]
+        apart = [clause for part in self.parts for clause in part.clauses(families, title, len(self.parts))]
+        lead = _lead(self.parts, families)
+        return [(*own, *clause) for clause in (*apart, *([lead] if lead else []))]
+
+    def within(self) -> str:
+        """An expression for the listings that mention it, or each of its parts."""
+        return _expression(self.clauses(None))
+
+    def spans(self, families: Families) -> bool:
+        """True when all that it may mean is filed under a whole family, or in many places."""
+        return bool(self.filed) and all(len(codes) > 2 or not codes.isdisjoint(families or ()) for codes in self.filed)
 
     def every_head(self) -> list[str]:
         """Head tokens of it and of its parts."""
@@ -353,6 +364,11 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
             _named([word], found, known) if (found := lexicon.named(word)) else Unit(word, (search.word(word),))
             for word in inner
         )
+    made_of = [part for part in parts if part.is_substance and not lexicon.says(concepts, part.concepts)]
+    if made_of:  # not every sink is of steel
+        rest = [word for word in words if not any(part.typed == word for part in made_of)]
+        thing = _named([], concepts, known)._replace(typed=" ".join(rest))
+        return Unit(" ".join(words), (), parts=(thing, *made_of), concepts=concepts, filed=thing.filed)
     tokens = [lexicon.mention[one] for one in concepts]
     if not any(lexicon.is_thing[one] for one in concepts):
         tokens += [FIELDS[code] for code in (lexicon.codes[one] for one in concepts) if code in FIELDS]
@@ -361,7 +377,7 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
         said = (*said, *map(search.word, words))
     return Unit(
         " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
-        concepts, any(lexicon.is_thing[one] for one in concepts),
+        concepts, any(lexicon.is_thing[one] for one in concepts), all(lexicon.is_substance[one] for one in concepts),
         filed=tuple(lexicon.filed[one] for one in concepts),
         inner=tuple(lexicon.inner[one] for one in concepts),
     )  # fmt: skip
@@ -636,40 +652,82 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
-def tiers(units: tuple[Unit, ...]) -> tuple[str, ...]:
+TITLED, BEING = 1, 2  # how much of a listing must be what is asked for: its title names it, it is that itself
+
+
+def tiers(units: tuple[Unit, ...], families: Families, least: int = 0) -> tuple[str, ...]:
     """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
-    The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere.
+    The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere. The last two
+    are left out where `least` says so.
     """
-    return _tiers(units, db.is_sqlite())
+    return _tiers(units, families, least, db.is_sqlite())
 
 
 @functools.lru_cache(maxsize=256)
-def _tiers(units: tuple[Unit, ...], _sqlite: bool) -> tuple[str, ...]:
+def _tiers(units: tuple[Unit, ...], families: Families, least: int, _sqlite: bool) -> tuple[str, ...]:
     if not units:
         return ("",)
-    things = tuple(unit for unit in units if unit.is_thing) or units
-    in_title = all_of(unit.within(True, len(things)) for unit in things)
-    nested = [anywhere(units), in_title]
-    heads = [has(head if head[:2] == "xh" else titled(head)) for unit in things for head in unit.every_head()]
-    if heads:  # what is a thing names it
-        single = len(things) == 1 and not things[0].parts
-        nested.append(any_of(heads) if single else all_of([in_title, any_of(heads)]))
-    exact = [unit.within() for unit in units if unit not in things]
+    things = _things_of(units)
+    nested = [clauses(things, families, one) for one in range(least, BEING + 1)]
+    exact = [clause for unit in units if unit not in things for clause in unit.clauses(families)]
     for unit in things:
         if unit.parts:
-            exact.append(all_of(part.within(True, len(unit.parts)) for part in unit.parts))
+            exact += [clause for part in unit.parts for clause in part.clauses(families, True, len(unit.parts))]
         elif len(unit.concepts) > 1:
-            exact.append(has(titled(search.word(unit.typed))))
+            exact.append((titled(search.word(unit.typed)),))
     if exact:
-        nested.append(all_of([nested[-1], *exact]))
-    return tuple(reversed(nested))
+        nested.append([*nested[-1], *exact])
+    return tuple(dict.fromkeys(map(_expression, reversed(nested))))
 
 
-def anywhere(units: tuple[Unit, ...]) -> str:
-    """An expression for the listings that mention every thing asked for."""
-    things = [unit for unit in units if unit.is_thing] or units
-    return all_of(unit.within(False, len(things)) for unit in things)
+def least_of(*, sized: bool, counted: bool) -> int:
+    """How much of a listing must be what is asked for in some size or number. `60 palettes` asks for pallets, not for what
+    stands on pallets.
+    """
+    return TITLED if sized else BEING if counted else 0
+
+
+def _things_of(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """The units that narrow: the things, or qualities where there are only such."""
+    return tuple(unit for unit in units if unit.is_thing) or units
+
+
+def clauses(things: tuple[Unit, ...], families: Families, least: int = 0) -> list[Clause]:
+    """What a listing holds that mentions every thing, one clause after the other; at least in its title, or as what it is."""
+    lead = _lead(things, families)
+    heads = tuple(dict.fromkeys(_head(head) for unit in things for head in unit.every_head()))
+    if least == BEING and heads and not lead and len(things) == 1 and not things[0].parts:  # what is a thing names it
+        return [heads]
+    said = [clause for unit in things for clause in unit.clauses(families, least >= TITLED, len(things))]
+    return [*said, *([lead] if lead else [heads] if least == BEING and heads else [])]
+
+
+def _lead(things: tuple[Unit, ...], families: Families) -> Clause:
+    """What the listings hold that are one of several things which are asked for at once: `table bois` asks for tables, and a
+    parquet that says how it lies beside a table is none. What they are made of, or a whole family, would be any.
+    """
+    if len(things) == 1 or families is None:
+        return ()
+    leading = [
+        one for one in things if one.concepts and one.is_thing and not one.is_substance and not one.spans(families)
+    ]
+    heads = [_head(head) for one in leading for head in one.every_head()]
+    return (*heads, *(titled(token) for one in leading if one.parts for token in one.tokens))
+
+
+def _expression(found: Iterable[Clause]) -> str:
+    return all_of(any_of(map(has, clause)) for clause in found)
+
+
+def apart(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
+    """The units of which some may be left out: a thing of some substance is taken apart, no other term."""
+    return units[0].parts if len(units) == 1 and not units[0].tokens else units
+
+
+def _head(token: str) -> str:
+    """What a listing holds that is what a head token says; of a word of the staff, that has it in its title."""
+    return token if token[:2] == "xh" else titled(token)
 
 
 def either(units: tuple[Unit, ...]) -> Unit:
@@ -692,11 +750,15 @@ def instead(wish: Wish) -> Iterator[str]:
             yield has(search.facet("c", category))
 
 
-def tokens(wish: Wish) -> list[str]:
+def tokens(wish: Wish, families: Families = None) -> list[str]:
     """One token for each thing, size, place and price of a wish (several joined by | where any will do), and for each word
-    that nothing has yet.
+    that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
-    found = [one for unit in wish.units for one in unit.alternatives(len(wish.units))]
+    things = _things_of(wish.units)
+    least = 0 if families is None else least_of(sized=bool(wish.sizes), counted=wish.amount is not None)
+    said = clauses(things, families, least)
+    said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
+    found = ["|".join(dict.fromkeys(clause)) for clause in said]
     if wish.spot is not None:
         found.append("|".join(wish.spot.tokens))
     for part in zip(*wish.sizes, strict=True):
@@ -713,6 +775,6 @@ def fits(wanted: list[str], text: str, language: str) -> bool:
     lexicon, words = vocabulary.lexicon(), analyse(text)
     held = {
         *map(search.word, words),
-        *(lexicon.mention[one] for one in lexicon.closure(lexicon.mentioned(words, language))),
+        *(lexicon.mention[one] for one in lexicon.meaning(words, lexicon.mentioned(words, language), language)),
     }
     return all(not held.isdisjoint(one.split("|")) for one in wanted)

@@ -17,7 +17,7 @@ from circular.text import LONGEST_WORD, analyse, fold
 from tests.town import FABIOLA, Town
 
 FIXTURES = settings.ROOT / "fixtures"
-KINDS = {"material", "tool", "machine", "room", "workshop", "project", "quality", "action"}
+KINDS = {"material", "substance", "tool", "machine", "room", "workshop", "project", "quality", "action"}
 SOURCES = {
     "common", "demo", "issue-4", "ademe-synonymes", "pemd", "rep-pmcb", "codes-dechets", "creole_vocabulary:verified",
     "confiant-index", "confiant-dictionary", "mission4636", "owiki-ht", "unverified",
