@@ -34,6 +34,7 @@ class Commune(db.Table):
     latitude = FloatField()
     longitude = FloatField()
     population = IntegerField()
+    also = TextField(default="")  # what else people call it, joined by |
 
 
 class Place(db.Table):
@@ -95,8 +96,13 @@ WHERE_HOURS = f"CASE WHEN {AT_SITE} THEN s.opening_hours ELSE p.opening_hours ||
 # --- communes ---------------------------------------------------------------------------------------------------------
 def communes() -> list[dict[str, Any]]:
     """Every commune, by INSEE code."""
-    found = db.dicts("SELECT insee, name, postcodes, latitude, longitude, population FROM commune ORDER BY insee")
-    return [{**commune, "postcodes": commune["postcodes"].split("|")} for commune in found]
+    found = db.dicts("SELECT insee, name, postcodes, latitude, longitude, population, also FROM commune ORDER BY insee")
+    return [{**commune, **{name: names(commune[name]) for name in ("postcodes", "also")}} for commune in found]
+
+
+def names(joined: str) -> list[str]:
+    """What is joined by |."""
+    return [name for name in joined.split("|") if name]
 
 
 def points() -> list[tuple[int, str, float | None, float | None]]:
@@ -135,19 +141,25 @@ def paging(values: Mapping[str, Any]) -> tuple[int, int]:
 
 def put_commune(values: Mapping[str, Any]) -> None:
     """Add a commune or correct it."""
-    fields = {name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population")}
+    fields = {
+        name: values[name] for name in ("insee", "name", "postcodes", "latitude", "longitude", "population", "also")
+    }
     db.run("DELETE FROM commune WHERE insee = ?", fields["insee"])
     Commune.insert(**fields).execute()
     db.count_up(NAMES)
 
 
 def find_commune(text: str) -> str | None:
-    """INSEE code of a commune given by its code or its name (accents, case and the article do not matter)."""
-    wanted = re.sub(r"^(le|la|les|l) ", "", re.sub(r"[^a-z0-9]+", " ", fold(text)).strip())
-    for insee, name in db.rows("SELECT insee, name FROM commune"):
-        if text == insee or re.sub(r"^(le|la|les|l) ", "", re.sub(r"[^a-z0-9]+", " ", fold(name))) == wanted:
+    """INSEE code of a commune given by its code or one of its names (accents, case and the article do not matter)."""
+    wanted = _bare_name(text)
+    for insee, name, also in db.rows("SELECT insee, name, also FROM commune"):
+        if text == insee or wanted in map(_bare_name, (name, *names(also))):
             return str(insee)
     return None
+
+
+def _bare_name(text: str) -> str:
+    return re.sub(r"^(le|la|les|l) ", "", re.sub(r"[^a-z0-9]+", " ", fold(text)).strip())
 
 
 # --- places -----------------------------------------------------------------------------------------------------------

@@ -143,7 +143,7 @@ class _Asked:
     units: tuple[wishes.Unit, ...]
     least: int  # how much of a listing must be what is wanted (wishes.tiers)
     narrowed: str  # expression of facets and sizes
-    minimum: int  # thousandths
+    amount: wishes.Amount | None
     looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
@@ -177,7 +177,7 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
         if start is not None and rung != start.rung:
             continue
         asked = _asked(query, wish, left_out, tree, reading.columns)
-        wanted = (asked.units, asked.narrowed, asked.minimum)
+        wanted = (asked.units, asked.narrowed, asked.amount)
         if wanted in in_vain:  # `2m` is a size or a quantity: what is left out may ask the same again
             continue
         found = list(_walk(asked, start, query.limit + 1))
@@ -218,7 +218,7 @@ def _holds(units: tuple[wishes.Unit, ...], listing_id: int) -> bool:
 
 def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     """What to leave out, the least first: nothing; the place, the quantity, the size or the price; all of them; words."""
-    asked = {"place": wish.spot, "quantity": wish.amount, "size": wish.sizes, "price": wish.price is not None}
+    asked = {"place": wish.spot, "quantity": wish.amount, "size": wish.sized, "price": wish.price is not None}
     hard = [name for name, wanted in asked.items() if wanted]
     rungs: list[tuple[str, ...]] = [(), *((one,) for one in hard)]
     if len(hard) > 1:
@@ -227,15 +227,14 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     if not wish.units:
         return rungs[:1]
     units = wishes.apart(wish.units)
-    kept = [n for n, unit in enumerate(units) if not unit.guessed] or list(range(len(units)))
-    if len(units) > 1:
-        order = sorted(
-            range(len(units)), key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n)
-        )
+    things = [n for n, unit in enumerate(units) if unit.is_thing] or list(range(len(units)))  # the rest only ranks
+    kept = [n for n in things if not units[n].guessed] or things
+    if len(things) > 1:
+        order = sorted(things, key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n))
         for n in order:
             if kept != [n]:
                 rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
-        rungs.append((*hard, f"words:{','.join(str(n) for n in range(len(units)) if n not in kept)},"))
+        rungs.append((*hard, f"words:{','.join(str(n) for n in things if n not in kept)},"))
     return rungs
 
 
@@ -245,35 +244,39 @@ def _asked(
     if "price" not in left_out:
         query = _priced(query, wish)
     units, facets = wish.units, _narrowing(query)
-    minimum, looked_at, near = query.min_quantity, 0, query.near or query.home
-    sizes: tuple[tuple[int, ...], ...] = ()
+    near = query.near or query.home
     words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
     if words:
         units = tuple(unit for n, unit in enumerate(wishes.apart(units)) if str(n) not in words.split(","))
     if words.endswith(","):  # any of them will do
-        units = (wishes.either(units),)
+        units = (wishes.either(units), *(unit for unit in units if not unit.is_thing))
     if wish.spot is not None:
         if "place" in left_out:
             near = query.near or wish.spot.point or query.home
         else:
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
-    if wish.sizes:
-        fitting = [search.all_of(search.has(search.size(mm)) for mm in one) for one in wish.sizes]
-        if "size" in left_out:
-            sizes = wish.sizes
-        else:
-            facets.append(search.any_of(fitting))
-    limited = wish.amount is not None and "quantity" not in left_out and (not wish.sizes or "size" in left_out)
-    if wish.amount is not None and limited:
-        minimum, looked_at = max(minimum, wish.amount.milli), LOOKED_AT
-        facets += _narrowing(Query(min_quantity=minimum))
-        if wish.amount.unit:
-            facets.append(search.has(search.facet("u", wish.amount.unit)))
-            sizes = ()
-    least = wishes.least_of(sized=bool(wish.sizes) and "size" not in left_out, counted=limited)
+    sized = wish.sized and "size" not in left_out
+    if sized:
+        facets.append(wishes.in_size(wish))
+    amount = None if sized or "quantity" in left_out else wish.amount
+    if amount is not None:
+        facets.append(_so_many(amount))
+    nearing = () if sized or (amount is not None and amount.unit) else wish.sizes
+    least = wishes.least_of(sized=sized, counted=amount is not None)
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
-    return _Asked(query, units, least, narrowed, minimum, looked_at, near, sizes, broad, tree, columns)
+    looked_at = 0 if amount is None else LOOKED_AT
+    return _Asked(query, units, least, narrowed, amount, looked_at, near, nearing, broad, tree, columns)
+
+
+def _so_many(amount: wishes.Amount) -> str:
+    """What has so much of it, and what may have, by the steps of quantities."""
+    return search.any_of(
+        search.all_of([
+            *([search.has(search.facet("u", unit))] if unit else []), *_narrowing(Query(min_quantity=amount.in_unit(unit)))
+        ])
+        for unit in amount.units
+    )  # fmt: skip
 
 
 def _tiers(asked: _Asked) -> tuple[str, ...]:
@@ -400,7 +403,7 @@ def _read(asked: _Asked, expression: str, top: int, limit: int) -> list[catalog.
     now = clock.now_ms()
 
     def fetch(match: search.Match, most: int) -> list[tuple[Any, ...]]:
-        sql, params = _statement(asked.columns, match, asked.query, asked.minimum)
+        sql, params = _statement(asked.columns, match, asked.query, asked.amount)
         return db.rows(f"{sql} ORDER BY {match.order} DESC LIMIT ?", now, now, *params, most)
 
     return catalog.rows_of(search.newest(expression, fetch, limit, asked.looked_at, top or 2**62))
@@ -411,8 +414,8 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
-            query=query, units=(), least=0, narrowed=search.all_of([*facets, expression]), minimum=query.min_quantity,
-            looked_at=0, near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
+            query=query, units=(), least=0, narrowed=search.all_of([*facets, expression]), amount=None, looked_at=0,
+            near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
@@ -433,7 +436,7 @@ def how_many(query: Query, page: Page, most: int) -> int:
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
 
     def fetch(match: search.Match, limit: int) -> list[tuple[Any, ...]]:
-        sql, params = _statement("1 AS one", match, asked.query, asked.minimum)
+        sql, params = _statement("1 AS one", match, asked.query, asked.amount)
         return db.rows(f"{sql} LIMIT ?", *params, limit)
 
     return len(search.newest(_anywhere(asked), fetch, most, asked.looked_at))
@@ -462,7 +465,7 @@ def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
     Grouped here: an engine sorts them for that (5.5 ms for 2,000 listings, 3 so).
     """
     asked = _asked(query, page.wish, _rungs(page.wish)[page.rung], categories.tree())
-    conditions, params = _conditions(asked.query, asked.minimum)
+    conditions, params = _conditions(asked.query, asked.amount)
     reservable, present = _reservable()
 
     def fetch(match: search.Match, limit: int) -> list[tuple[Any, ...]]:
@@ -494,7 +497,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
     wish = wishes.read(query.q)
     query = _priced(query, wish)
-    minimum = max(query.min_quantity, wish.amount.milli if wish.amount and not wish.sizes else 0)
+    amount = wish.amount if wish.counted else None
     match = search.matching(
         search.all_of(search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query))
     )
@@ -502,7 +505,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)
         )
-        sql, params = _statement(catalog.COLUMNS, narrowed, query, minimum)
+        sql, params = _statement(catalog.COLUMNS, narrowed, query, amount)
         now = clock.now_ms()
         found = db.row(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
         if found is not None:
@@ -540,22 +543,30 @@ def _narrowing(query: Query) -> list[str]:
     ]
 
 
-def _statement(columns: str, match: search.Match, query: Query, minimum: int) -> tuple[str, list[object]]:
+def _statement(
+    columns: str, match: search.Match, query: Query, amount: wishes.Amount | None
+) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
     conditions, params = [match.condition], list(match.params)
-    more, values = _conditions(query, minimum)
+    more, values = _conditions(query, amount)
     sql = f"SELECT {columns} FROM {match.source} {catalog.JOINS} WHERE {' AND '.join(conditions + more)}"
     return sql, params + values
 
 
-def _conditions(query: Query, minimum: int) -> tuple[list[str], list[object]]:
-    """The filters that no token tells, and their parameters; `minimum` is in thousandths."""
+def _conditions(query: Query, amount: wishes.Amount | None) -> tuple[list[str], list[object]]:
+    """The filters that no token tells, and their parameters."""
     conditions: list[str] = []
     params: list[object] = []
-    if minimum:
+    least = [[("", query.min_quantity)]] if query.min_quantity else []
+    least += [[(unit, amount.in_unit(unit)) for unit in amount.units]] if amount is not None else []
+    for alternatives in least:
         now = clock.now_ms()
-        conditions.append(f"l.quantity >= ? AND {catalog.AVAILABLE} >= ?")  # the cheap one first
-        params += [minimum, now, now, minimum]
+        enough = f"l.quantity >= ? AND {catalog.AVAILABLE} >= ?"  # the cheap one first
+        conditions.append(
+            f"({' OR '.join(f'l.unit = ? AND {enough}' if unit else enough for unit, _ in alternatives)})"
+        )
+        for unit, milli in alternatives:
+            params += [*([unit] if unit else []), milli, now, now, milli]
     if query.available:
         reservable, present = _reservable()
         conditions.append(reservable)

@@ -7,6 +7,7 @@ right (`corrected`), asked about when that is unsure (`did_you_mean`), or passed
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ UNITS = {
     "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
     "tons": "t", "tonelada": "t", "toneladas": "t",
 }  # fmt: skip
+MASSES = {"kg": 1, "t": 1000}
 # Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
 # `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
 COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")}
@@ -38,6 +40,7 @@ _TOKEN = re.compile(
         |(?<!\w)(?:€|eur)\s?\d{1,5}(?:[.,]\d{1,2})?(?!\w))
     |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
     |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
+    |(?P<mark>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
     |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
     |(?P<word>[^\W_]+)""",
     re.VERBOSE,
@@ -102,6 +105,15 @@ class Amount(NamedTuple):
     milli: int
     unit: str
 
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units in which a listing may count it: what is asked for by the kilo may be there by the ton."""
+        return tuple(MASSES) if self.unit in MASSES else (self.unit,)
+
+    def in_unit(self, unit: str) -> int:
+        """The same in another of its units, thousandths."""
+        return self.milli * MASSES[self.unit] // MASSES[unit] if self.unit in MASSES else self.milli
+
 
 class Spot(NamedTuple):
     """A place or a commune: its facet's token, or its name in a text, and where it is."""
@@ -112,10 +124,13 @@ class Spot(NamedTuple):
 
 
 class Wish(NamedTuple):
-    """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do."""
+    """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do, and so will a title that
+    has one of `marks`.
+    """
 
     units: tuple[Unit, ...] = ()
     sizes: tuple[tuple[int, ...], ...] = ()
+    marks: tuple[str, ...] = ()
     amount: Amount | None = None
     price: int | None = None  # at most, in minor units
     spot: Spot | None = None
@@ -127,19 +142,30 @@ class Wish(NamedTuple):
     passed_over: tuple[str, ...] = ()  # what was read and narrows nothing: the least of a price
 
     @property
+    def sized(self) -> bool:
+        """True when it has to measure or to hold so much."""
+        return bool(self.sizes or self.marks)
+
+    @property
+    def counted(self) -> bool:
+        """True when so much of it has to be there. `2m` is a size first."""
+        return self.amount is not None and not self.sized
+
+    @property
     def empty(self) -> bool:
         """True when there is nothing to look for: so many of what nobody knows is nothing."""
-        named = self.units or self.sizes or self.spot or self.price is not None
+        named = self.units or self.sized or self.spot or self.price is not None
         return not (named or (self.amount and not self.ignored))
 
 
 class _Item(NamedTuple):
-    kind: str  # "word", "size", "amount", "number", "price"
+    kind: str  # "word", "size", "amount", "number", "mark", "price"
     text: str  # a word's stem
     typed: str
     sizes: tuple[tuple[int, ...], ...] = ()
     amount: Amount | None = None
     price: int | None = None
+    marks: tuple[str, ...] = ()  # words of a title that say a number
     guess_of: str = ""  # the stem that it is put in the place of
 
 
@@ -175,7 +201,7 @@ def _read_known(typed: str, versions: tuple[tuple[str, int], ...], _database: in
 
 def _parts(typed: str, known: Known) -> tuple[list[_Item], Spot | None]:
     """Words, sizes and numbers, and the place that is named."""
-    items, spot = _without_spot(list(_items(typed)), known)
+    items, spot = _without_spot(_glued(list(_items(typed)), known.lexicon), known)
     return _counted(items, known.lexicon), spot
 
 
@@ -184,21 +210,30 @@ def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
     items = spelling.items
     if spot is None and spelling.corrected:
         items, spot = _without_spot(items, known)
-    units, sizes, amount = _units(items, known)
-    if amount is not None and not (
-        units or sizes or spot or spelling.ignored
-    ):  # a number alone is a word of some title
+    units, measures = _units(items, known)
+    size = next((item for item in measures if item.sizes or item.marks), None)
+    amount = next((item.amount for item in measures if item.amount is not None), None)
+    if amount is not None and not (units or size or spot or spelling.ignored):  # a number alone is a word of some title
         numbers = [item.text for item in items if item.kind == "number"]
         stems = [stem for number in numbers for stem in analyse(number)]  # 0.5: the index cuts it
         units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
     guesses = {item.text: item.guess_of for item in items if item.guess_of}
     units = [_as_typed_too(unit, guesses) for unit in units]
     prices = [item.price for item in items if item.kind == "price"]
-    price = next((cents for cents in prices if cents is not None), None)
     return Wish(
-        tuple(dict.fromkeys(units))[:MOST_UNITS], tuple(dict.fromkeys(sizes)), amount, price, spot, spelling.corrected,
-        spelling.understood, spelling.did_you_mean, spelling.ignored, True, ("price",) if prices and price is None else (),
-    )  # fmt: skip
+        units=tuple(dict.fromkeys(units))[:MOST_UNITS],
+        sizes=tuple(dict.fromkeys(size.sizes)) if size else (),
+        marks=size.marks if size else (),
+        amount=amount,
+        price=next((cents for cents in prices if cents is not None), None),
+        spot=spot,
+        corrected=spelling.corrected,
+        understood=spelling.understood,
+        did_you_mean=spelling.did_you_mean,
+        ignored=spelling.ignored,
+        said=True,
+        passed_over=("price",) if prices and all(cents is None for cents in prices) else (),
+    )
 
 
 class Known(NamedTuple):
@@ -261,6 +296,9 @@ def _items(typed: str) -> Iterator[_Item]:
             whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
             cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
             yield _Item("price", text, text, price=None if re.search(_LEAST, folded[: found.start()]) else cents)
+        elif kind == "mark":  # `1000 L`, `18V`: no field has it, a title may
+            whole, letter = re.findall(r"(\d+)(?:[.,]\d+)?\s*([a-z])", text)[0]
+            yield _Item("mark", whole, text, marks=(whole, whole + letter))
         elif kind == "metres":
             whole, part = re.findall(r"\d+", text)
             yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
@@ -273,7 +311,16 @@ def _items(typed: str) -> Iterator[_Item]:
                 length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
                 yield _Item("size", text, text, sizes, length)
         else:
-            yield _Item("number", text, text, _readings([text], ""))
+            yield _Item("number", text, text, _readings([text], ""), marks=tuple(analyse(text)[:1]))
+
+
+def _glued(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
+    """The items with a word and a number that are one name: `BA 13`."""
+    for at, (word, number) in enumerate(itertools.pairwise(items)):
+        name = word.text + number.text
+        if word.kind == "word" and number.kind == "number" and name in lexicon.meanings:
+            return [*items[:at], _Item("word", name, name), *items[at + 2 :]]
+    return items
 
 
 def _counted(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
@@ -297,28 +344,32 @@ def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
 
 
-def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[tuple[int, ...]], Amount | None]:
-    """Things in their order, the sizes and the quantity. A bare number before the first thing counts, after it measures;
-    after a room it only ranks: it is a number of seats, and a word of the title.
+def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[_Item]]:
+    """Things in their order, and what says a size or a quantity. A bare number before the first thing counts, after it it
+    measures; after a room it only ranks, for it is a number of seats, and so does a small one before a word (`évier 2 bacs`).
     """
     units: list[Unit] = []
-    sizes: list[tuple[int, ...]] = []
-    amount: Amount | None = None
-    for group in _groups(items):
+    measures: list[_Item] = []
+    groups = list(_groups(items))
+    for group, following in itertools.zip_longest(groups, groups[1:]):
         if isinstance(group, list):
             units += _things(group, known)
         elif group.kind == "number":
             if units and units[-1].concepts and all(known.lexicon.has_seats[one] for one in units[-1].concepts):
-                units += [Unit(stem, (search.word(stem),), is_thing=False) for stem in analyse(group.text)]
+                units += _numbers(group)
             elif units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
-                sizes += group.sizes if not sizes else ()
-            elif not units and amount is None and group.text.isdigit() and int(group.text):
-                amount = Amount(int(group.text) * 1000, "")
+                measures.append(group)
+            elif units and isinstance(following, list):
+                units += _numbers(group)
+            elif not units and group.text.isdigit() and int(group.text):
+                measures.append(group._replace(sizes=(), marks=(), amount=Amount(int(group.text) * 1000, "")))
         else:
-            sizes += group.sizes if not sizes else ()
-            amount = amount or group.amount
-    kept = _without_lone(units, known.lexicon)
-    return kept, sizes, amount
+            measures.append(group)
+    return _without_lone(units, known.lexicon), measures
+
+
+def _numbers(item: _Item) -> list[Unit]:
+    return [Unit(stem, (search.word(stem),), is_thing=False) for stem in analyse(item.text)]
 
 
 def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
@@ -417,7 +468,7 @@ def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
     found: dict[str, Spot] = {}
     for commune in places.communes():
         name = commune["name"]
-        for key in _names(name):
+        for key in itertools.chain.from_iterable(map(_names, (name, *commune["also"]))):
             tokens = (search.facet("m", commune["insee"]), *((key,) if " " not in key else ()))
             found.setdefault(key, Spot(name, tokens, (commune["latitude"], commune["longitude"])))
     for number, name, latitude, longitude in places.points():
@@ -572,7 +623,8 @@ def _closest(at: int, texts: list[str], lexicon: Lexicon, spots: Mapping[str, Sp
         return None
     ranked = sorted(costs, key=lambda one: (costs[one], len(one) < len(word), abs(len(one) - len(word)), one))
     limit = SURE_LONG if len(word) >= 8 else SURE if len(word) > 3 else SURE_SHORT
-    alike = [one for one in ranked[:4] if costs[one] <= min(limit, costs[ranked[0]] + ALIKE)] or ranked[:1]
+    best_cost = costs[ranked[0]]
+    alike = [one for one in ranked[:4] if costs[one] <= max(best_cost, min(limit, best_cost + ALIKE))]
     reach = {one: _reach(one, lexicon) for one in alike}
     best = min(alike, key=lambda one: costs[one] - reach[one])
     known = reach[best] > 0 or best in spots or best in LITTLE
@@ -623,7 +675,7 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
 
     for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
         distance = OSA.distance(word, candidate)
-        if distance <= max(2, (len(word) + 1) // 2):
+        if distance <= (max(2, (len(word) + 1) // 2) if len(word) > 3 else 1):
             offer(candidate, 0.4 + 0.2 * distance)
     for candidate in lexicon.beginning(word):
         offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
@@ -732,6 +784,7 @@ def _head(token: str) -> str:
 
 def either(units: tuple[Unit, ...]) -> Unit:
     """Any of several things will do."""
+    units = _things_of(units)
     tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
     heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
     return Unit(" ".join(unit.typed for unit in units), tokens, heads)
@@ -755,19 +808,30 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
     that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
     things = _things_of(wish.units)
-    least = 0 if families is None else least_of(sized=bool(wish.sizes), counted=wish.amount is not None)
+    least = 0 if families is None else least_of(sized=wish.sized, counted=wish.counted)
     said = clauses(things, families, least)
     said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
     found = ["|".join(dict.fromkeys(clause)) for clause in said]
     if wish.spot is not None:
         found.append("|".join(wish.spot.tokens))
-    for part in zip(*wish.sizes, strict=True):
-        found.append("|".join(dict.fromkeys(search.size(mm) for mm in part)))
-    if wish.amount is not None and wish.amount.unit and not wish.sizes:
-        found.append(search.facet("u", wish.amount.unit))
+    marks = _marked(wish)
+    parts = [dict.fromkeys(map(search.size, part)) for part in zip(*wish.sizes, strict=True)]
+    found += ["|".join((*part, *marks)) for part in parts or ([{}] if marks else [])]
+    if wish.amount is not None and wish.amount.unit and wish.counted:
+        found.append("|".join(search.facet("u", unit) for unit in wish.amount.units))
     if wish.price is not None:
         found.append("|".join(ranges.at_most(wish.price)))
     return [*found, *map(search.word, wish.ignored)]
+
+
+def in_size(wish: Wish) -> str:
+    """An expression for the listings that measure, or hold, what is wanted."""
+    ways = [all_of(has(search.size(mm)) for mm in way) for way in wish.sizes]
+    return any_of([*ways, *map(has, _marked(wish))])
+
+
+def _marked(wish: Wish) -> list[str]:
+    return [titled(search.word(mark)) for mark in wish.marks]
 
 
 def fits(wanted: list[str], text: str, language: str) -> bool:

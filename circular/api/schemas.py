@@ -681,6 +681,7 @@ class CommuneOut(Schema):
 
     insee = _text()
     name = _text()
+    also = fields.List(fields.String(), metadata={"description": "What else people call it."})
     postcodes = fields.List(fields.String())
     lat = fields.Float()
     lon = fields.Float()

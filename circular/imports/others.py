@@ -26,7 +26,8 @@ SITE_COLUMNS = (
     "code", "kind", "name", "commune", "address", "latitude", "longitude", "starts_on", "ends_on", "owner", "description",
     "source", "available_from", "opening_hours",
 )  # fmt: skip
-COMMUNE_COLUMNS = ("insee", "name", "postcodes", "latitude", "longitude", "population")
+COMMUNE_REQUIRED = ("insee", "name", "postcodes", "latitude", "longitude", "population")
+COMMUNE_COLUMNS = (*COMMUNE_REQUIRED, "also")
 CATEGORY_COLUMNS = (
     "code", "parent", "unit", *settings.LANGUAGES, "unverified", "waste_code", "co2e_kg_per_kg", "co2e_source",
 )  # fmt: skip
@@ -107,11 +108,11 @@ def _check_code(fields: Fields, name: str = "code") -> None:
 
 # --- communes ---------------------------------------------------------------------------------------------------------
 def import_communes(stream: IO[bytes], *, dry_run: bool = False) -> Report:
-    """Add communes or bring them up to date; `postcodes` joined by |.
+    """Add communes or bring them up to date; `postcodes` joined by |, and so are the other names in `also`.
 
     Raises: Refusal("unreadable_file" | "missing_columns").
     """
-    table = read_table(stream, COMMUNE_COLUMNS)
+    table = read_table(stream, COMMUNE_REQUIRED)
     known = {commune["insee"]: commune for commune in places.communes()}
     return load(
         table,
@@ -134,9 +135,10 @@ def _put_commune(known: Mapping[str, dict[str, Any]], cells: Cells) -> str:
         fields.text(name, 60, required=True)
         if name in fields.clean and not re.fullmatch(pattern, fields.clean[name]):
             fields.errors.add(name, "pattern", pattern=pattern)
-    clean = fields.done()
+    fields.text("also", 200)
+    clean = {"also": "", **fields.done()}
     stored = known.get(clean["insee"])
-    if stored == {**clean, "postcodes": clean["postcodes"].split("|")}:
+    if stored == {**clean, **{name: places.names(clean[name]) for name in ("postcodes", "also")}}:
         return "unchanged"
     places.put_commune(clean)
     return "updated" if stored else "created"
