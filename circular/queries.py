@@ -164,6 +164,8 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     Raises: Refusal("bad_cursor").
     """
     counters = db.counters()
+    if query.q.isdecimal() and (named := _coded(query, reading, categories.tree(counters))):
+        return Page(named, None)
     wish, tree = wishes.read(query.q, counters), categories.tree(counters)
     if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
         return Page([], None, wish=wish)
@@ -193,6 +195,14 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
     items = reading.read(rows, tree)
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
+
+
+def _coded(query: Query, reading: catalog.Reading, tree: catalog.Tree) -> list[dict[str, Any]]:
+    """The listing that somebody asks for by its number, which texts and labels tell."""
+    match = search.Match("listing l", "l.code = ? AND l.status = 'published'", (query.q,), "l.id")
+    sql, params = _statement(reading.columns, match, query, None)
+    now = clock.now_ms()
+    return reading.read(catalog.rows_of(db.rows(sql, now, now, *params)), tree)
 
 
 def speaks_of(listing: Mapping[str, Any], words: str, unit: str = "") -> bool:

@@ -24,7 +24,7 @@ _NUMBERS = {
     1: "yonn youn uno um one", 2: "deux dos dois duas two", 3: "trois twa tres three", 4: "quatre kat cuatro quatro four",
     5: "cinq senk cinco five", 6: "six sis seis", 7: "sept set siete sete seven", 8: "huit wit uit ocho oito eight",
     9: "neuf nef nueve nove nine", 10: "dix dis diez dez ten", 11: "onze once eleven", 12: "douze doce doze douz twelve",
-    15: "quinze quince kenz fifteen", 20: "vingt vent ven veinte vinte twenty", 30: "trente trant treinta trinta thirty",
+    15: "quinze quince kenz fifteen", 20: "vingt vent veinte vinte twenty", 30: "trente trant treinta trinta thirty",
     40: "quarante cuarenta quarenta forty", 50: "cinquante cincuenta cinquenta fifty", 100: "cent cien hundred",
 }  # fmt: skip
 NUMBER_WORDS = {word: number for number, words in _NUMBERS.items() for word in words.split()}

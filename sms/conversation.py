@@ -891,16 +891,20 @@ def _alert(state: State, args: dict[str, Any]) -> Step:
     if not words and state.get("missed") and not args.get("shown"):
         words = state.get("words", "")  # AL alone, after a search that found nothing
     if words:
-        yield Call("add_alert", {"words": words})
-        return _simply("alert_added", words=words.upper())
-    found = yield Call("alerts", {"limit": LINES})
+        there = yield Call("add_alert", {"words": words})
+        return _simply("alert_added_there" if there else "alert_added", words=words.upper())
+    found = yield Call("alerts", {})
     if not found:
         return _simply("alert_what")
+    first = args.get("after", 0)
     rows = tuple(
         Row({"n": n, "words": one["words"].upper()}, Command("alert_stop", {"alert": one["reference"]}))
-        for n, one in enumerate(found, 1)
+        for n, one in enumerate(found[first : first + LINES], 1)
     )
-    return Said(Screen("alerts", {}, "alert_line", rows), opened(state))
+    after = opened(state)
+    if len(found) > first + LINES:
+        after["more"] = ["alert", {"shown": True, "after": first + LINES}]
+    return Said(Screen("alerts_more" if "more" in after else "alerts", {}, "alert_line", rows), after)
 
 
 def _alert_stop(state: State, args: dict[str, Any]) -> Step:

@@ -395,12 +395,16 @@ def _pass_offer(turn: Turn, seen: list[str]) -> dict[str, Any] | None:
     return waitlist.pass_offer(turn.person_id, messages.offers_shown(turn.person_id, seen))
 
 
-def _add_alert(turn: Turn, words: str) -> dict[str, Any]:
-    return alerts.add(turn.person_id, {"q": shorten(words, ALERT_LIMIT)}, turn.origin)
+def _add_alert(turn: Turn, words: str) -> bool:
+    """Tell this person when there is some; True when there is already."""
+    asked = shorten(words, ALERT_LIMIT)
+    alerts.add(turn.person_id, {"q": asked}, turn.origin)
+    page = queries.find(queries.Query(q=asked, min_quantity=1, limit=1))
+    return bool(page.items) and page.mode == search.EXACT
 
 
-def _alerts(turn: Turn, limit: int) -> list[dict[str, Any]]:
-    return alerts.mine(turn.person_id, limit)
+def _alerts(turn: Turn) -> list[dict[str, Any]]:
+    return alerts.mine(turn.person_id)
 
 
 def _stop_alerts(turn: Turn, alert: str | None, choice: int | None, words: str) -> None:

@@ -16,7 +16,9 @@ from circular.text import clean, shorten
 from sms import segments
 
 LINES = 3  # of a list in one segment
-LONGEST_PLACE = 16  # characters of a place in a list
+# Characters of a place in a list, and those of each title that must be kept beside it, the best first: what a thing is, where
+# it is and how much there is decide together.
+_PLACES = ((16, 1000), (16, 18), (12, 16), (9, 15))
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
 _SHORTENED = ("title", "needs", "address", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
@@ -48,7 +50,7 @@ def render_list(
     **facts: object,
 ) -> str:
     """The text `key` around one `line_key` (or each row's own) for the first LINES rows; their titles share the room that is
-    left, and their places are named when there is room for all of it.
+    left, once their places are named.
 
     The title of an alert's line is its words. Raises: KeyError as `render` does.
     """
@@ -60,18 +62,29 @@ def render_list(
     lines = [_template(one, language) for one in keys[:LINES]]
     shown = [_readable(line, language, row) for line, row in zip(lines, rows[:LINES], strict=True)]
     title = next((name for name in _SHORTENED if lines and name in _names(lines[0])), "title")
-    where = [_cut(row.pop("place", ""), LONGEST_PLACE) for row in shown]
+    places = [row.pop("place", "") for row in shown]
     short = [line.replace(" {place}", "") for line in lines]
     bare = _lines(short, [{**row, title: ""} for row in shown])
     spare = room - length(frame.format_map({**around, "lines": bare}))
+    for longest, kept in _PLACES:
+        where = [_short_name(place, longest) for place in places]
+        needed = sum(min(kept, length(row[title])) for row in shown) + sum(1 + length(one) for one in where)
+        if all(where) and needed <= spare:
+            spare -= sum(1 + length(one) for one in where)
+            short, shown = lines, [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
+            break
     # The shortest title takes what it needs, the others share the rest.
-    whole = sum(length(row[title]) for row in shown) + sum(1 + length(one) for one in where) <= spare
     for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row[title])), strict=True):
         row[title] = _cut(row[title], max(0, spare // left))
         spare -= length(row[title])
-    if whole and all(where):  # where things are is said when nothing is lost by it
-        short, shown = lines, [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
     return _fill(frame, {**around, "lines": _lines(short, shown)}, room)
+
+
+def _short_name(place: str, longest: int) -> str:
+    """A place in so many characters: `Commune du Lamentin` -> Lamentin, `Le Trois Lieu` -> Trois Lieu."""
+    words = place.split()
+    shorter = (" ".join(words[start:]) for start in range(len(words)) if words[start][:1].isupper())
+    return next((name for name in shorter if length(name) <= longest), _cut(place, longest))
 
 
 def _lines(templates: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

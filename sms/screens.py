@@ -37,7 +37,7 @@ MOST_CHOICES = 5  # of one USSD screen, but for 0, 00 and 98: more is tyranny (d
 # Where nothing is left to choose: the session ends, so that nobody pays for looking at a last screen.
 ENDINGS = frozenset(
     "reserved reserved_later slot_reserved kit_reserved kit_reserved_machine kit_reserved_slot cancelled extended waiting "
-    "waiting_more human given stop_done start_done erased alert_added entered entered_queue draw_left "
+    "waiting_more human given stop_done start_done erased alert_added alert_added_there entered entered_queue draw_left "
     "alerts_stopped offer_passed ussd_not_here refusal_busy refusal_storage_full".split()
 )
 # GSM 03.38 has these in its extension table, which USSD screens of some phones do not.

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
-from circular import alerts, catalog, clock, db, facets, queries
+from circular import alerts, catalog, clock, db, facets, queries, search
 from circular.checks import read_number
 from circular.people import Actor
 
@@ -41,7 +41,7 @@ def found(page: queries.Page) -> dict[str, Any]:
     said = {
         "corrected": [{"typed": typed, "used": used} for typed, used in wish.corrected],
         "did_you_mean": wish.did_you_mean,
-        "left_out": list(page.relaxed),
+        "left_out": list(page.relaxed) or (["words"] if page.items and page.mode == search.ANY else []),
         "nearest": page.nearest,
     }
     return {name: value for name, value in said.items() if value}

@@ -70,6 +70,7 @@ LISTS = {
     "machines_end": "machine_line", "waits": "wait_line", "results_taken": "taken_line", "results_taken_end": "taken_line",
 }  # fmt: skip
 LIST_TITLE_ROOM = 17  # septets of each title in a list of three
+PLACED_TITLE_ROOM = 15  # where each line says the place
 # Refusals that a phone can meet (circular/errors.py has those of the other doors as well).
 REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
@@ -281,9 +282,9 @@ def test_render_list_keeps_one_segment_and_every_code(language: str, key: str, t
 
 
 def test_render_list_shares_the_room_between_titles() -> None:
-    """A short title leaves its room to the long ones."""
+    """A short title leaves its room to the long ones; where each is is said, of a long name what tells it from others."""
     rows = [
-        {"n": n, "title": title, "quantity": "12", "code": "41271", "place": "Fablab"}
+        {"n": n, "title": title, "quantity": "12", "code": "41271", "place": "Commune du Lamentin"}
         for n, title in enumerate(
             ("Vis", "Planche de sapin rabotée 200x20 cm", "Porte en bois avec son cadre et sa poignée neuve"), 1
         )
@@ -292,8 +293,8 @@ def test_render_list_shares_the_room_between_titles() -> None:
     said = replies.render_list("results", "results_line", "fr", rows, words="BOIS", count=12)
 
     assert said == (
-        "BOIS (12):\n1 Vis x12 41271\n2 Planche de sapin rabotée 200x20 cm x12 41271\n"
-        "3 Porte en bois avec son cadre et sa poignée x12 41271\n1=détails R1=réserver S=suite"
+        "BOIS (12):\n1 Vis x12 Lamentin 41271\n2 Planche de sapin rabotée x12 Lamentin 41271\n"
+        "3 Porte en bois avec son x12 Lamentin 41271\n1=détails R1=réserver S=suite"
     )
 
 
@@ -454,7 +455,8 @@ def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, 
             for name in {"pin", "code"} & set(told):
                 line = line.replace(told[name], "#")  # its digits may go on as those that were cut
             title = segments.fit(told["title" if "title" in names(TEXTS[language][screen.row_key][0]) else "words"])
-            assert whole(title, line[2:], LIST_TITLE_ROOM), (title, shown)
+            placed = any(word[:3] in line for word in told.get("place", "").split() if word[0].isupper())
+            assert whole(title, line[2:], PLACED_TITLE_ROOM if placed else LIST_TITLE_ROOM), (title, shown)
     return sms, ussd
 
 
@@ -494,9 +496,9 @@ def walk(person: int) -> Iterator[tuple[Screen, State]]:
     _, missed = take("search", {}, words="amphithéâtre démontable")
     yield take("search", {}, words="amphithéâtre démontable")
     yield take("search", missed, words="amphithéâtre démontable")
-    for words in column(cli.DEMO / "categories.csv", "fr")[:3]:
+    for words in (*column(cli.DEMO / "categories.csv", "fr")[:3], "amphithéâtre démontable"):
         yield take("alert", {}, words=words)
-    yield take("alert", {})
+        yield take("alert", {})
     for held in reservations.mine(person):  # what is not there yet was kept
         yield take("cancel", {}, pickup_code=held["pickup_code"])
     for (code,) in db.rows("SELECT code FROM project ORDER BY id"):
