@@ -34,7 +34,9 @@ MASSES = {"kg": 1, "t": 1000}
 # Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
 # `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
 # Haitian `ven` is twenty here, and Friday where a time is named.
-COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")} | {"ven": 20}
+COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")} | {
+    "ven": 20
+}
 _TOKEN = re.compile(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
     |(?P<price>(?<![\w.,])(?:\d{1,3}(?:\ \d{3})+|\d{1,5})(?:[.,]\d{1,2})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
