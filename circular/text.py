@@ -26,6 +26,7 @@ _NUMBERS = {
     9: "neuf nef nueve nove nine", 10: "dix dis diez dez ten", 11: "onze once eleven", 12: "douze doce doze douz twelve",
     15: "quinze quince kenz fifteen", 20: "vingt vent veinte vinte twenty", 30: "trente trant treinta trinta thirty",
     40: "quarante cuarenta quarenta forty", 50: "cinquante cincuenta cinquenta fifty", 100: "cent cien hundred",
+    1000: "mille mil thousand",
 }  # fmt: skip
 NUMBER_WORDS = {word: number for number, words in _NUMBERS.items() for word in words.split()}
 _DIGIT = re.compile(r"\d")
