@@ -9,7 +9,6 @@ their token, so that no choice is missing: what is rare costs little (0.03 ms).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from circular import catalog, categories, places, queries
@@ -90,7 +89,7 @@ def _missing(
     """How many are of each choice that none of the newest is of. Only where tokens alone tell what a search finds: to find
     few among many by anything else, all are read.
     """
-    if query.free is False or replace(query, **UNTOLD) != query:
+    if query.free is False or query._replace(**UNTOLD) != query:
         return {}
     choices: dict[str, Iterable[str]] = {
         "kind": () if query.kind else catalog.KINDS,
@@ -103,5 +102,5 @@ def _missing(
         for value in values:
             if value not in numbers[name]:
                 narrowed: dict[str, Any] = {"free": True} if name == "price" else {name: value}
-                found[name, value] = queries.how_many(replace(query, **narrowed), page, MOST)
+                found[name, value] = queries.how_many(query._replace(**narrowed), page, MOST)
     return found

@@ -12,15 +12,13 @@ import collections
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from circular import catalog, categories, clock, db, places, ranges, search, settings, wishes
 from circular.checks import MILLI, Fields, read_number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
+class Query(NamedTuple):
     """What somebody looks for. `min_quantity` is in thousandths; `available_on` in milliseconds since 1970."""
 
     q: str = ""
@@ -135,8 +133,7 @@ class Page(NamedTuple):
     rung: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(NamedTuple):
     """A query as it is put to the index: what is wanted, without what was left out, and how to order what fits."""
 
     query: Query
@@ -296,7 +293,7 @@ def _tiers(asked: _Asked) -> tuple[str, ...]:
 def _priced(query: Query, wish: wishes.Wish) -> Query:
     """The query at the price, too, that its words name."""
     most = [cents for cents in (query.price_max_cents, wish.price) if cents is not None]
-    return replace(query, price_max_cents=min(most)) if most else query
+    return query._replace(price_max_cents=min(most)) if most else query
 
 
 class _Part(NamedTuple):

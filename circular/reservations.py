@@ -20,7 +20,6 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -116,8 +115,7 @@ class Part(NamedTuple):
     until: int = 0  # its lots are held until its machine's hour is over, at least (milliseconds)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(NamedTuple):
     """Which reservations to list."""
 
     state: str = ""

@@ -35,7 +35,7 @@ from circular import clock, db
 from circular.checks import Fields
 from circular.errors import Refusal
 from circular.people import Actor
-from circular.text import LONGEST_WORD, analyse, fold
+from circular.text import LONGEST_WORD, Pattern, analyse, fold
 
 T = TypeVar("T")
 EXACT, ANY = "exact", "any"  # whether what is found has all that was asked for
@@ -166,7 +166,7 @@ def facet(kind: str, value: object) -> str:
 
 
 _NUMBER = r"(\d{1,6}(?:[.,]\d{1,3})?)"
-_PAIR = re.compile(
+_PAIR = Pattern(
     rf"(?<![\w.,]){_NUMBER}\s*(mm|cm|m)?\s*[x×*]\s*{_NUMBER}\s*(mm|cm|m)?(?:\s*[x×*]\s*{_NUMBER}\s*(mm|cm|m)?)?(?!\w)"
 )
 _METRES = re.compile(r"(?<![\w.,])(\d{1,3})\s?m\s?(\d{2})(?!\w)")  # 2m50

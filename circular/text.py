@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
+from typing import Any
 
 LONGEST_WORD = 40  # characters of a search word; what is longer is no word
 # Letters but for these signs (New Tai Lue, Vedic), which SQLite's tokenizer cuts words at: half a word is a wrong query.
@@ -32,6 +33,19 @@ NUMBER_WORDS = {word: number for number, words in _NUMBERS.items() for word in w
 _DIGIT = re.compile(r"\d")
 _BARE_NUMBER = re.compile(r"[\d.,]+")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs"})  # controls, formats (bidi, joiners, soft hyphen) and lone surrogates
+
+
+class Pattern:
+    """A regular expression that is compiled when it is first used: the large ones cost a start some 15 ms, and many a process
+    never reads a text.
+    """
+
+    def __init__(self, pattern: str, flags: int = 0) -> None:
+        self._written = pattern, flags
+
+    def __getattr__(self, name: str) -> Any:
+        found = self.__dict__[name] = getattr(re.compile(*self._written), name)  # the next time it is at hand
+        return found
 
 
 def fold(s: str) -> str:

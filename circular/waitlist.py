@@ -25,8 +25,7 @@ import functools
 import logging
 import secrets
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import BigAutoField, BigIntegerField, TextField
 
@@ -80,8 +79,7 @@ SOURCE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(NamedTuple):
     """Which places in queues to list."""
 
     state: str = ""

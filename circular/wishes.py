@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from circular import db, places, ranges, search, vocabulary
 from circular.search import all_of, any_of, has, titled
-from circular.text import NUMBER_WORDS, analyse, fold
+from circular.text import NUMBER_WORDS, Pattern, analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
 
 MOST_NOTED = 2000  # words of titles that a slip is compared with
@@ -37,7 +37,7 @@ MASSES = {"kg": 1, "t": 1000}
 COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")} | {
     "ven": 20
 }
-_TOKEN = re.compile(
+_TOKEN = Pattern(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
     |(?P<price>(?<![\w.,])(?:\d{1,3}(?:\ \d{3})+|\d{1,5})(?:[.,]\d{1,2})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
         |(?<!\w)(?:€|eur)\s?\d{1,5}(?:[.,]\d{1,2})?(?!\w))

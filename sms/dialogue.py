@@ -6,7 +6,7 @@ Rules are the nouns'; words are the catalogues'; `conversation` decides what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -99,7 +99,7 @@ def _find(turn: Turn, words: str, cursor: str | None) -> dict[str, Any]:
     )
     page = queries.find(query)
     if cursor is None and (not page.items or "words" in page.relaxed):
-        all_of_it = queries.find(replace(query, min_quantity=0))
+        all_of_it = queries.find(query._replace(min_quantity=0))
         taken = [one for one in all_of_it.items if waitlist.is_waitable(one)]
         if taken and set(all_of_it.relaxed) <= {"quantity"}:
             return {**_found(query, page), "taken": taken, "next": "" if page.items else None}
@@ -193,7 +193,7 @@ def _machines(turn: Turn, words: str, cursor: str | None, sort: str = "") -> dic
     query = queries.Query(q=words or sort, limit=LINES, cursor=cursor or "", booked=True, home=home)
     page = queries.find(query)
     if sort and not page.items:
-        query = replace(query, q="")
+        query = query._replace(q="")
         page = queries.find(query)
     return _found(query, page)
 

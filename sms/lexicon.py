@@ -11,7 +11,7 @@ import pathlib
 import re
 from typing import NamedTuple
 
-from circular.text import NUMBER_WORDS
+from circular.text import NUMBER_WORDS, Pattern
 from sms import languages
 
 
@@ -124,7 +124,7 @@ PAST = words("""
 """)
 CONDITIONS = words("si if ou or oubyen oswa mais but pero sinon sauf peut maybe unless quiza talvez")
 # Who asks whether they may: "can I reserve 41271" reserves nothing, and nor does "do you want 41271".
-ASKING = re.compile(
+ASKING = Pattern(
     r"\b(?:est ce|eske|es (?:man|ou|zot|nou)|(?:je|j|on) (?:peux|peut|pourrai|pourrais|pourrait)|"
     r"puis je|peut on|tu (?:veux|annules|reserves)|"
     r"vous voulez|ou vle|(?:can|could|may|should|shall) (?:i|we)|(?:is|are|does|do|did) (?:it|there|the|you|this|that|we|i)|"
@@ -233,12 +233,12 @@ USE = words("louer rent alquilar alugar lwe use utiliser")
 GIVE = words("dons donation donner donate offrir offre regalar regalo dou giving oferecer")
 # donne-moi, give back
 NOT_GIVEN = words("moi nous m mwen nou me us mi lui leur him her them t know think want mind back")
-HAS_TO_GIVE = re.compile(
+HAS_TO_GIVE = Pattern(
     r"^(?:(?:j|je|i|mwen|m|man|yo|eu|nou|on|nous|we)? ?(?:ai|a|g|have|got|gen|ni|tengo|tenho|avons|ve) )?(.*?) ?"
     r"(?:a donner?|pou (?:m |mwen )?bay|pou ba|to give(?: away)?|to donate|para (?:donar|doar|dar|regalar)|a doar)$"
 )
 ALERT = words("alertez alertas avise")
-TELL_ME = re.compile(
+TELL_ME = Pattern(
     r"^(?:(?:pouvez vous|peux tu|can you|could you|je voudrais|i want you to|vous pouvez) )?(?:me |m )?"
     r"(?:preveni\w*|previens|prevenez|prevenir|averti\w*|avise\w*|avisa\w*|aveti|notify|alert\w*|tell|text|dis|dites|di|"
     r"ecrivez|envoyez|informez|fe (?:m|mwen|nou) (?:konnen|sav)|let (?:me|us) know)(?: (?:moi|me|m|mwen|nou|nous|us))*"
@@ -246,7 +246,7 @@ TELL_ME = re.compile(
     r"cuando|se|quando|le|lo)\b (.+)$"
 )
 _BUILDING = "faire|fabriquer|construire|realiser|fe|bati|build|make|do|hacer|construir|fazer"
-BUILD = re.compile(
+BUILD = Pattern(
     rf"^(?:o )?(?:que|quoi|koi|qu|what|kisa|ki|sa|como|comment|how)\b.*\b(?:{_BUILDING})\b.*?\b"
     r"(?:avec|with|con|com|epi|ak|out of)\b (.+)$|"
     rf"^(?:comment|how to|how do i|how can i|kouman|kijan|como) (?:{_BUILDING}) (?:un|une|a|an|uma|yon|una) (.+)$"

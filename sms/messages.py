@@ -21,7 +21,6 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -688,8 +687,7 @@ _PIN = re.compile(r"(?<![0-9])([0-9]{2}) ?([0-9]{2})(?![0-9])")  # a pickup code
 _TABLES = {"in": "inbound_message", "out": "outbound_message"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
+class Filter(NamedTuple):
     """Which messages to list. `before` holds, for each direction, the id below which a page starts."""
 
     direction: str = ""

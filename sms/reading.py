@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from stdnum import damm
 
-from circular.text import NUMBER_WORDS, fold
+from circular.text import NUMBER_WORDS, Pattern, fold
 from sms import lexicon, moments
 
 LONGEST = 480  # characters that are read: three segments; no command is longer
@@ -98,11 +98,11 @@ _HOUR = re.compile(r"(?<![\d.,])(\d{1,2}) h(?![a-z0-9])")
 _DECIMAL = re.compile(r"(?<![\d.,])(\d{1,3})[.,](\d{1,3})(?!\d|[.,]\d)")
 _WORD = re.compile(r"\d{1,2}/\d{1,2}(?:/(?:20)?\d\d)?(?![\d/])|[^\W_]+(?:\0[^\W_]+)?")
 _DRAWN_OUT = re.compile(r"([a-vyz])\1{2,}")  # ouiiii
-_POLITE_ANYWHERE = re.compile(rf"\b{lexicon.POLITE_ANYWHERE}\b")
+_POLITE_ANYWHERE = Pattern(rf"\b{lexicon.POLITE_ANYWHERE}\b")
 _POLITE = rf"(?:{lexicon.POLITE}|{lexicon.GREETINGS})"
-_POLITE_ENDS = re.compile(rf"^(?:{_POLITE}\b ?)+|(?: ?\b{_POLITE})+$")
-_SMALL_TALK = re.compile(rf"(?:^| ){lexicon.SMALL_TALK}$")
-_GREETING = re.compile(rf"\b{lexicon.GREETINGS}\b")
+_POLITE_ENDS = Pattern(rf"^(?:{_POLITE}\b ?)+|(?: ?\b{_POLITE})+$")
+_SMALL_TALK = Pattern(rf"(?:^| ){lexicon.SMALL_TALK}$")
+_GREETING = Pattern(rf"\b{lexicon.GREETINGS}\b")
 
 
 def read(text: str, context: str) -> Line:

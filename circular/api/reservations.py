@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -29,7 +28,7 @@ class Reservations(MethodView):
         """List reservations, newest first."""
         who = auth.actor()
         chosen = reservations.filter_of(wanted)
-        found = reservations.find(who, dataclasses.replace(chosen, limit=chosen.limit + 1))
+        found = reservations.find(who, chosen._replace(limit=chosen.limit + 1))
         return writing.keyset(found, chosen.limit, lambda facts: writing.reservation(facts, who))
 
     @blueprint.arguments(schemas.ReservationIn())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -27,7 +26,7 @@ class Waitlist(MethodView):
         """List places in queues, newest first."""
         who = auth.actor()
         chosen = waitlist.filter_of(wanted)
-        found = waitlist.find(who, replace(chosen, limit=chosen.limit + 1))
+        found = waitlist.find(who, chosen._replace(limit=chosen.limit + 1))
         return writing.keyset(found, chosen.limit, lambda facts: writing.waiting(facts, who))
 
     @blueprint.arguments(schemas.WaitingIn())
