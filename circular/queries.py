@@ -239,7 +239,9 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     if len(things) > 1:
         order = sorted(things, key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n))
         for n in order:
-            if kept != [n]:
+            others = [units[one] for one in things if one != n]
+            substance = all(one.is_substance for one in others) and units[n].concepts and not units[n].is_substance
+            if kept != [n] and not substance:  # whatever else is of wood is no table
                 rungs += [(*left, f"words:{n}") for left in ((), tuple(hard)) if left or not hard]
         rungs.append((*hard, f"words:{','.join(str(n) for n in things if n not in kept)},"))
     return rungs

@@ -29,16 +29,15 @@ from circular.text import analyse, fold
 FOLDER = settings.ROOT / "fixtures" / "vocabulary"
 VERSION = "vocabulary"  # the counter that says which version of the files the tables hold
 SUBSTANCE = "substance"  # of which things are made
-THINGS = frozenset(
-    {"material", SUBSTANCE, "tool", "machine", "room", "workshop", "project", "action"}
-)  # a `quality` only ranks
+# A `quality` is none of these: it only ranks.
+THINGS = frozenset({"material", SUBSTANCE, "tool", "machine", "room", "workshop", "project", "action"})
 MADE = frozenset({"material", SUBSTANCE})  # what may be of some substance: a wood chipper is not
 SEATED = frozenset({"room", "workshop"})  # measured in people
 ALONE, NEVER = "alone", "never"
 ROWS = 200  # of one statement
 # Words inside a term that many leave out: `feuille zinc` for `feuille de zinc`.
 _LINKS = frozenset("a au aux d da de del des do dos du el en et for la le les of para pour the".split())
-# Behind one of these stands what a thing is for or from, not what it is made of or like: `laine de verre`, `porte en bois`.
+# Behind one of these stands what a thing is for or from, and not what it is itself made of: `laine de verre`.
 _OF = frozenset(
     "a au aux com con contra contre d da das de del des do dos du for of para pour pou sou sur with".split()
 )

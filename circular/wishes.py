@@ -34,8 +34,9 @@ MASSES = {"kg": 1, "t": 1000}
 # Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
 # `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
 # Haitian `ven` is twenty here, and Friday where a time is named.
-COUNTED = {word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")} | {
-    "ven": 20
+COUNTED = {
+    **{word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")},
+    "ven": 20,
 }
 _TOKEN = Pattern(
     r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
@@ -59,9 +60,8 @@ _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
 
 Clause = tuple[str, ...]  # tokens of the index, any of which will do
-Families = (
-    frozenset[str] | None
-)  # categories with others below them; None: it does not matter what the listing itself is
+# Categories with others below them; None: it does not matter what the listing itself is.
+Families = frozenset[str] | None
 
 
 class Unit(NamedTuple):
@@ -772,6 +772,8 @@ def _lead(things: tuple[Unit, ...], families: Families) -> Clause:
 
 
 def _expression(found: Iterable[Clause]) -> str:
+    found = list(found)
+    assert all(found), found  # an empty clause would be fitted by everything
     return all_of(any_of(map(has, clause)) for clause in found)
 
 
@@ -787,7 +789,8 @@ def _head(token: str) -> str:
 
 def either(units: tuple[Unit, ...]) -> Unit:
     """Any of several things will do."""
-    units = _things_of(units)
+    things = [one for unit in _things_of(units) for one in ((unit,) if unit.tokens else unit.parts)]
+    units = tuple(one for one in things if not one.is_substance) or tuple(things)
     tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
     heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
     return Unit(" ".join(unit.typed for unit in units), tokens, heads)
