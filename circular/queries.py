@@ -195,11 +195,12 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
 
 
 def _coded(query: Query, reading: catalog.Reading, tree: catalog.Tree) -> list[dict[str, Any]]:
-    """The listing that somebody asks for by its number, which texts and labels tell."""
+    """The listing that somebody asks for by its number, which texts and labels tell, if it passes the filters."""
     match = search.Match("listing l", "l.code = ? AND l.status = 'published'", (query.q,), "l.id")
     sql, params = _statement(reading.columns, match, query, None)
     now = clock.now_ms()
-    return reading.read(catalog.rows_of(db.rows(sql, now, now, *params)), tree)
+    rows, filters = catalog.rows_of(db.rows(sql, now, now, *params)), search.all_of(_narrowing(query))
+    return reading.read([row for row in rows if not filters or _is_among(filters, row.id)], tree)
 
 
 def speaks_of(listing: Mapping[str, Any], words: str, unit: str = "") -> bool:
@@ -218,7 +219,11 @@ def _fits(wish: wishes.Wish, listing_id: int) -> bool:
 
 
 def _holds(units: tuple[wishes.Unit, ...], listing_id: int) -> bool:
-    match = search.matching(search.all_of(unit.within() for unit in units))
+    return _is_among(search.all_of(unit.within() for unit in units), listing_id)
+
+
+def _is_among(expression: str, listing_id: int) -> bool:
+    match = search.matching(expression)
     query = f"SELECT 1 FROM {match.source} WHERE {match.condition} AND {match.order} = ?"
     return db.value(query, *match.params, listing_id) is not None
 

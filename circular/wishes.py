@@ -314,7 +314,9 @@ def _items(typed: str) -> Iterator[_Item]:
                 length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
                 yield _Item("size", text, text, sizes, length)
         else:
-            yield _Item("number", text, text, _readings([text], ""), marks=tuple(analyse(text)[:1]))
+            yield _Item(
+                "number", text, text, _readings([text], ""), marks=(text, f"{text}l") if text.isdecimal() else ()
+            )
 
 
 def _glued(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
