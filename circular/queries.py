@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -161,7 +162,7 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     Raises: Refusal("bad_cursor").
     """
     counters = db.counters()
-    if query.q.isdecimal() and (named := _coded(query, reading, categories.tree(counters))):
+    if (code := _CODE.fullmatch(query.q)) and (named := _coded(query, code[1], reading, categories.tree(counters))):
         return Page(named, None)
     wish, tree = wishes.read(query.q, counters), categories.tree(counters)
     if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
@@ -194,9 +195,15 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
 
 
-def _coded(query: Query, reading: catalog.Reading, tree: catalog.Tree) -> list[dict[str, Any]]:
+# How people give a listing's number: `41271`, `#41271`, `code 41271`, `ref. 41271`, `R 41271`.
+_CODE = re.compile(
+    r"\s*(?:(?:code|ref|r|no?|num[eé]ro|annonce|listing|anuncio)\b[.:]?|[#№]|n°)?\s*(\d{5,9})\s*", re.IGNORECASE
+)
+
+
+def _coded(query: Query, code: str, reading: catalog.Reading, tree: catalog.Tree) -> list[dict[str, Any]]:
     """The listing that somebody asks for by its number, which texts and labels tell, if it passes the filters."""
-    match = search.Match("listing l", "l.code = ? AND l.status = 'published'", (query.q,), "l.id")
+    match = search.Match("listing l", "l.code = ? AND l.status = 'published'", (code,), "l.id")
     sql, params = _statement(reading.columns, match, query, None)
     now = clock.now_ms()
     rows, filters = catalog.rows_of(db.rows(sql, now, now, *params)), search.all_of(_narrowing(query))

@@ -41,7 +41,8 @@ _LINKS = frozenset("a au aux d da de del des do dos du el en et for la le les of
 _OF = frozenset(
     "a au aux com con contra contre d da das de del des do dos du for of para pour pou sou sur with".split()
 )
-WITHOUT = frozenset("san sans without sin sem pa pas".split())  # what follows is not there
+LACKING = frozenset("san sans without sin sem".split())  # what follows is not there
+WITHOUT = LACKING | {"pa", "pas"}
 # Words that stand for no thing and tell nothing about one, folded. A thing of such a name is in collisions.csv.
 LITTLE = frozenset(
     """
@@ -284,12 +285,18 @@ class Lexicon:
         }
         return any(not broad.isdisjoint((concept, *self.above[concept])) for concept in concepts)
 
+    def says_of_what(self, thing: str, things: tuple[int, ...], word: str, concepts: tuple[int, ...]) -> bool:
+        """True when a word and the next are a thing and its substance, one of which may be a little word elsewhere."""
+        made = any(self.is_made[one] and not self.is_substance[one] for one in things)
+        return made and all(self.is_substance[one] for one in concepts) and (thing in self.alone or word in self.alone)
+
     def heads(self, terms: list[Term], filed: frozenset[str], language: str) -> dict[int, None]:
         """What the listing of a title is: the first thing in it that is filed where the listing is (`filed`: its category,
         those above and those below), else the first thing (in English the last); and what is broader and filed there too.
+        What it is made of it is only where nothing else fits: `wooden pallets` are pallets.
         """
         things = [term for term in terms if any(self.is_thing[one] for one in term.concepts)]
-        for term in things:
+        for term in sorted(things, key=lambda term: all(self.is_substance[one] for one in term.concepts)):
             fitting = [one for one in term.concepts if not filed.isdisjoint(self.spread[one])]
             if fitting:
                 broader = (

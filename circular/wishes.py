@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from circular import db, places, ranges, search, vocabulary
 from circular.search import all_of, any_of, has, titled
 from circular.text import NUMBER_WORDS, Pattern, analyse, fold
-from circular.vocabulary import LITTLE, Lexicon
+from circular.vocabulary import LACKING, LITTLE, Lexicon
 
 MOST_NOTED = 2000  # words of titles that a slip is compared with
 MOST_WORDS = 24  # of a query that are read
@@ -43,7 +43,7 @@ _TOKEN = Pattern(
     |(?P<price>(?<![\w.,])(?:\d{1,3}(?:\ \d{3})+|\d{1,5})(?:[.,]\d{1,2})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
         |(?<!\w)(?:€|eur)\s?\d{1,5}(?:[.,]\d{1,2})?(?!\w))
     |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
-    |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
+    |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<mark>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
     |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
     |(?P<word>[^\W_]+)""",
@@ -281,8 +281,11 @@ def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
+_ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
+
+
 def _items(typed: str) -> Iterator[_Item]:
-    folded = fold(typed)
+    folded = _ONE_OF.sub("1 ", fold(typed))
     for number, found in enumerate(_TOKEN.finditer(folded)):
         if number == MOST_WORDS:
             return
@@ -393,17 +396,26 @@ def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
 
 
 def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]:
-    """The units of words in a row. What staff say that a word means is not followed further."""
+    """The units of words in a row. What staff say that a word means is not followed further; what follows `sans` is not
+    asked for.
+    """
     lexicon = known.lexicon
     found: list[Unit] = []
-    at = 0
+    at, ended = 0, 0
     terms = {term.start: term for term in lexicon.terms(words)}
     while at < len(words):
         term, word = terms.get(at), words[at]
         if followed and word in known.means and (term is None or term.length == 1):
             found += _things(list(known.means[word]), known, followed=False)
+        elif word in LACKING and term is None:
+            at += terms[at + 1].length if at + 1 in terms else 1
         elif term is not None:
-            found.append(_named(words[at : at + term.length], term.concepts, known))
+            unit = _named(words[at : at + term.length], term.concepts, known)
+            beside = found and at - ended <= 1 and all(one in _MADE_OF for one in words[ended:at])
+            if beside and lexicon.says_of_what(found[-1].typed, found[-1].concepts, unit.typed, unit.concepts):
+                unit = _of_substance(found.pop(), unit)
+            found.append(unit)
+            ended = at + term.length
         elif word not in LITTLE and word not in lexicon.never:
             found.append(Unit(word, (search.word(word),)))
         at += term.length if term else 1
@@ -437,6 +449,16 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
         filed=tuple(lexicon.filed[one] for one in concepts),
         inner=tuple(lexicon.inner[one] for one in concepts),
     )  # fmt: skip
+
+
+_MADE_OF = ("an", "en", "de")  # between a thing and its substance
+
+
+def _of_substance(thing: Unit, substance: Unit) -> Unit:
+    """Two words, one of which alone would be a little word: `chèz bwa`, `pòt an fè`."""
+    return Unit(
+        f"{thing.typed} {substance.typed}", (), parts=(thing, substance), concepts=thing.concepts, filed=thing.filed
+    )
 
 
 def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
@@ -476,6 +498,8 @@ def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
         for key in itertools.chain.from_iterable(map(_names, (name, *commune["also"]))):
             tokens = (search.facet("m", commune["insee"]), *((key,) if " " not in key else ()))
             found.setdefault(key, Spot(name, tokens, (commune["latitude"], commune["longitude"])))
+        for postcode in commune["postcodes"]:
+            found.setdefault(postcode, Spot(name, tokens[:1], (commune["latitude"], commune["longitude"])))
     for number, name, latitude, longitude in places.points():
         point = (latitude, longitude) if latitude is not None and longitude is not None else None
         for key in _names(name):
@@ -735,6 +759,8 @@ def _tiers(units: tuple[Unit, ...], families: Families, least: int, _sqlite: boo
             exact.append((titled(search.word(unit.typed)),))
     if exact:
         nested.append([*nested[-1], *exact])
+    if len(things) == 1 and things[0].parts and things[0].heads:  # a training room before any other for training
+        nested.append([*nested[-1], tuple(map(_head, things[0].heads))])
     return tuple(dict.fromkeys(map(_expression, reversed(nested))))
 
 
