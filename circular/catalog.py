@@ -622,8 +622,13 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     ]
     others = [
         *dict.fromkeys(map(search.word, description)),
-        *(lexicon.mention[one] for one in lexicon.meaning(description, described, language)),
+        *(lexicon.told[one] for one in lexicon.meaning(description, described, language)),
         *_recall(("place terms", place_id), lambda: _place_terms(place_id)),
+        *(
+            _recall(("site terms", listing["site_id"]), lambda: _site_terms(listing["site_id"]))
+            if listing["site_id"]
+            else ()
+        ),
         _recall(("sort terms", *sort), lambda: _sort_terms(category, *sort)),
         *(search.size(mm) for mm in search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))),
         ranges.quantity(listing["quantity"]),
@@ -661,6 +666,11 @@ def _place_terms(place_id: int) -> list[str]:
         search.facet("p", place_id),
         search.facet("m", insee or ""),
     ]
+
+
+def _site_terms(site_id: int) -> list[str]:
+    """The words of the site that a listing comes from: `ancien hôpital`."""
+    return list(map(search.word, analyse(db.value("SELECT name FROM site WHERE id = ?", site_id) or "")))
 
 
 _Change = tuple[int, tuple[str, str] | None, tuple[str, str]]  # listing, its words in the index before and after
@@ -945,7 +955,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 4  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 5  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

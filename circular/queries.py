@@ -177,7 +177,7 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
         if start is not None and rung != start.rung:
             continue
         asked = _asked(query, wish, left_out, tree, reading.columns)
-        wanted = (asked.units, asked.narrowed, asked.amount)
+        wanted = (asked.units, asked.least, asked.narrowed, asked.amount)
         if wanted in in_vain:  # `2m` is a size or a quantity: what is left out may ask the same again
             continue
         found = list(_walk(asked, start, query.limit + 1))
@@ -235,6 +235,9 @@ def _is_among(expression: str, listing_id: int) -> bool:
     return db.value(query, *match.params, listing_id) is not None
 
 
+_LOOSELY = ":loosely"
+
+
 def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     """What to leave out, the least first: nothing; the place, the quantity, the size or the price; all of them; words."""
     asked = {"place": wish.spot, "quantity": wish.amount, "size": wish.sized, "price": wish.price is not None}
@@ -248,6 +251,8 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     units = wishes.apart(wish.units)
     things = [n for n, unit in enumerate(units) if unit.is_thing] or list(range(len(units)))  # the rest only ranks
     kept = [n for n in things if not units[n].guessed] or things
+    if len(things) == 1 and units[things[0]].is_object:  # what only speaks of it, beside its title
+        rungs += [(*left, f"words{_LOOSELY}") for left in ((), tuple(hard)) if left or not hard]
     if len(things) > 1:
         order = sorted(things, key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n))
         for n in order:
@@ -266,8 +271,9 @@ def _asked(
         query = _priced(query, wish)
     units, facets = wish.units, _narrowing(query)
     near = query.near or query.home
-    words = next((name.partition(":")[2] for name in left_out if name.startswith("words")), "")
-    if words:
+    words = next((name.removeprefix("words") for name in left_out if name.startswith("words")), "")
+    loosely, words = words == _LOOSELY, words.strip(":")
+    if words and not loosely:
         units = tuple(unit for n, unit in enumerate(wishes.apart(units)) if str(n) not in words.split(","))
     if words.endswith(","):  # any of them will do
         units = (wishes.either(units), *(unit for unit in units if not unit.is_thing))
@@ -283,7 +289,7 @@ def _asked(
     if amount is not None:
         facets.append(_so_many(amount))
     nearing = () if sized or (amount is not None and amount.unit) else wish.sizes
-    least = wishes.least_of(sized=sized, counted=amount is not None)
+    least = wishes.LOOSE if loosely else wishes.least_of(sized=sized, counted=amount is not None)
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
@@ -435,8 +441,8 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     facets = _narrowing(query)
     for expression in wishes.instead(wish):
         asked = _Asked(
-            query=query, units=(), least=0, narrowed=search.all_of([*facets, expression]), amount=None, looked_at=0,
-            near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
+            query=query, units=(), least=wishes.SPOKEN, narrowed=search.all_of([*facets, expression]), amount=None,
+            looked_at=0, near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:

@@ -59,6 +59,9 @@ _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 
 
+# How much of a listing must be what is asked for: it speaks of it anywhere; in its title or category, or anywhere of what a
+# thing is made of, or has beside it; in its title; it is that itself.
+LOOSE, SPOKEN, TITLED, BEING = range(4)
 Clause = tuple[str, ...]  # tokens of the index, any of which will do
 # Categories with others below them; None: it does not matter what the listing itself is.
 Families = frozenset[str] | None
@@ -74,24 +77,29 @@ class Unit(NamedTuple):
     concepts: tuple[int, ...] = ()
     is_thing: bool = True
     is_substance: bool = False  # of which things are made
+    is_object: bool = False  # a door or a saw: neither a substance, nor a quality, nor what somebody does
+    told: tuple[str, ...] = ()  # any of which a listing has that speaks of it beside the title and the category
     filed: tuple[frozenset[str], ...] = ()  # categories of each of its concepts
     guessed: bool = False  # from a word that was put right
     inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
 
-    def clauses(self, families: Families, title: bool = False, among: int = 1) -> list[Clause]:
+    def clauses(self, families: Families, level: int = SPOKEN, among: int = 1) -> list[Clause]:
         """What a listing holds that mentions it, in the title; when it is one of several things, within a longer term will
-        do. What a term says in several words may be said apart, by what is one of the things that they name.
+        do, and so will a word beside the title. What a term says in several words may be said apart, by what is one of the
+        things that they name.
         """
-        own = tuple(titled(token) if title else token for token in self.tokens) + (self.inner if among > 1 else ())
+        beside = level == LOOSE or (level == SPOKEN and (among > 1 or not self.is_object))
+        said = tuple(map(titled, self.tokens)) if level >= TITLED else self.tokens + (self.told if beside else ())
+        own = said + (self.inner if among > 1 else ())
         if not self.parts:
             return [own]
-        apart = [clause for part in self.parts for clause in part.clauses(families, title, len(self.parts))]
+        apart = [clause for part in self.parts for clause in part.clauses(families, level, len(self.parts))]
         lead = _lead(self.parts, families)
         return [(*own, *clause) for clause in (*apart, *([lead] if lead else []))]
 
     def within(self) -> str:
         """An expression for the listings that mention it, or each of its parts."""
-        return _expression(self.clauses(None))
+        return _expression(self.clauses(None, LOOSE))
 
     def spans(self, families: Families) -> bool:
         """True when all that it may mean is filed under a whole family, or in many places."""
@@ -446,6 +454,7 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     return Unit(
         " ".join(words), (*tokens, *said), (*(lexicon.head[one] for one in concepts), *said), parts if len(parts) > 1 else (),
         concepts, any(lexicon.is_thing[one] for one in concepts), all(lexicon.is_substance[one] for one in concepts),
+        is_object=all(lexicon.is_object[one] for one in concepts), told=tuple(lexicon.told[one] for one in concepts),
         filed=tuple(lexicon.filed[one] for one in concepts),
         inner=tuple(lexicon.inner[one] for one in concepts),
     )  # fmt: skip
@@ -733,14 +742,11 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
-TITLED, BEING = 1, 2  # how much of a listing must be what is asked for: its title names it, it is that itself
-
-
-def tiers(units: tuple[Unit, ...], families: Families, least: int = 0) -> tuple[str, ...]:
+def tiers(units: tuple[Unit, ...], families: Families, least: int = SPOKEN) -> tuple[str, ...]:
     """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
     The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere. The last two
-    are left out where `least` says so.
+    are left out where `least` says so; where it is LOOSE, the others are known to be in vain.
     """
     return _tiers(units, families, least, db.is_sqlite())
 
@@ -750,11 +756,13 @@ def _tiers(units: tuple[Unit, ...], families: Families, least: int, _sqlite: boo
     if not units:
         return ("",)
     things = _things_of(units)
+    if least == LOOSE:
+        return (_expression(clauses(things, families, LOOSE)),)
     nested = [clauses(things, families, one) for one in range(least, BEING + 1)]
     exact = [clause for unit in units if unit not in things for clause in unit.clauses(families)]
     for unit in things:
         if unit.parts:
-            exact += [clause for part in unit.parts for clause in part.clauses(families, True, len(unit.parts))]
+            exact += [clause for part in unit.parts for clause in part.clauses(families, TITLED, len(unit.parts))]
         elif len(unit.concepts) > 1:
             exact.append((titled(search.word(unit.typed)),))
     if exact:
@@ -768,7 +776,7 @@ def least_of(*, sized: bool, counted: bool) -> int:
     """How much of a listing must be what is asked for in some size or number. `60 palettes` asks for pallets, not for what
     stands on pallets.
     """
-    return TITLED if sized else BEING if counted else 0
+    return TITLED if sized else BEING if counted else SPOKEN
 
 
 def _things_of(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
@@ -776,14 +784,14 @@ def _things_of(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
     return tuple(unit for unit in units if unit.is_thing) or units
 
 
-def clauses(things: tuple[Unit, ...], families: Families, least: int = 0) -> list[Clause]:
+def clauses(things: tuple[Unit, ...], families: Families, level: int) -> list[Clause]:
     """What a listing holds that mentions every thing, one clause after the other; at least in its title, or as what it is."""
     lead = _lead(things, families)
     heads = tuple(dict.fromkeys(_head(head) for unit in things for head in unit.every_head()))
-    if least == BEING and heads and not lead and len(things) == 1 and not things[0].parts:  # what is a thing names it
+    if level == BEING and heads and not lead and len(things) == 1 and not things[0].parts:  # what is a thing names it
         return [heads]
-    said = [clause for unit in things for clause in unit.clauses(families, least >= TITLED, len(things))]
-    return [*said, *([lead] if lead else [heads] if least == BEING and heads else [])]
+    said = [clause for unit in things for clause in unit.clauses(families, level, len(things))]
+    return [*said, *([lead] if lead else [heads] if level == BEING and heads else [])]
 
 
 def _lead(things: tuple[Unit, ...], families: Families) -> Clause:
@@ -821,7 +829,8 @@ def either(units: tuple[Unit, ...]) -> Unit:
     units = tuple(one for one in things if not one.is_substance) or tuple(things)
     tokens = tuple(dict.fromkeys(token for unit in units for token in unit.tokens))
     heads = tuple(dict.fromkeys(head for unit in units for head in unit.heads))
-    return Unit(" ".join(unit.typed for unit in units), tokens, heads)
+    told = tuple(dict.fromkeys(token for unit in units for token in unit.told))
+    return Unit(" ".join(unit.typed for unit in units), tokens, heads, told=told)
 
 
 def instead(wish: Wish) -> Iterator[str]:
@@ -842,7 +851,7 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
     that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
     things = _things_of(wish.units)
-    least = 0 if families is None else least_of(sized=wish.sized, counted=wish.counted)
+    least = SPOKEN if families is None else least_of(sized=wish.sized, counted=wish.counted)
     said = clauses(things, families, least)
     said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
     found = ["|".join(dict.fromkeys(clause)) for clause in said]
