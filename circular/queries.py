@@ -274,7 +274,11 @@ def _asked(
     words = next((name.removeprefix("words") for name in left_out if name.startswith("words")), "")
     loosely, words = words == _LOOSELY, words.strip(":")
     if words and not loosely:
-        units = tuple(unit for n, unit in enumerate(wishes.apart(units)) if str(n) not in words.split(","))
+        left = {int(n) for n in words.split(",") if n}
+        units = tuple(
+            unit._replace(is_thing=False) if n in left else unit  # a substance still ranks
+            for n, unit in enumerate(wishes.apart(units)) if n not in left or unit.is_substance
+        )  # fmt: skip
     if words.endswith(","):  # any of them will do
         units = (wishes.either(units), *(unit for unit in units if not unit.is_thing))
     if wish.spot is not None:

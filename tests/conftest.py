@@ -10,6 +10,7 @@ import pathlib
 import shutil
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -22,6 +23,10 @@ from tests.town import Town, build
 
 ENGINES = ("sqlite", "postgresql")
 _numbers = itertools.count(1)
+
+# No example has a deadline: how long it takes is the machine's affair, and `make bench`'s.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")
