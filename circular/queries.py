@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from circular import catalog, categories, clock, db, places, ranges, search, settings, wishes
+from circular import catalog, categories, clock, db, measures, places, ranges, search, settings, wishes
 from circular.checks import MILLI, Fields, read_number
 
 
@@ -141,10 +141,11 @@ class _Asked(NamedTuple):
     units: tuple[wishes.Unit, ...]
     least: int  # how much of a listing must be what is wanted (wishes.tiers)
     narrowed: str  # expression of facets and sizes
-    amount: wishes.Amount | None
+    amount: measures.Amount | None
     looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
+    span: measures.Span | None  # what lies within it goes first
     broad: bool  # in the town's order of categories
     tree: catalog.Tree
     columns: str  # of what fits
@@ -187,8 +188,13 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     rows = [row for part in found for row in part.rows]
     more = _cursor(found, query.limit, rung).encode() if len(rows) > query.limit else None
     del rows[query.limit :]
-    passed_over = (*(name.partition(":")[0] for name in left_out), *wish.passed_over)
+    names = [name.partition(":")[0] for name in left_out]
+    if wish.by_metre and "size" not in names:  # what was left out is another way to read the same number
+        names = [name for name in names if name != "quantity"]
+    passed_over = (*names, *wish.passed_over)
     relaxed = tuple(dict.fromkeys(passed_over)) if found else ()
+    if wish.span and rows and not start and _miss(wish.span, rows[0]) >= 1:
+        relaxed = (*relaxed, "size")
     fits = not relaxed and not wish.ignored and (not rows or _fits(wish, rows[0].id))
     nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
     items = reading.read(rows, tree)
@@ -254,7 +260,10 @@ def _rungs(wish: wishes.Wish) -> list[tuple[str, ...]]:
     if len(things) == 1 and units[things[0]].is_object:  # what only speaks of it, beside its title
         rungs += [(*left, f"words{_LOOSELY}") for left in ((), tuple(hard)) if left or not hard]
     if len(things) > 1:
-        order = sorted(things, key=lambda n: (n in kept, bool(units[n].concepts), not units[n].is_substance, -n))
+        order = sorted(
+            things,
+            key=lambda n: (n in kept, bool(units[n].concepts), units[n].is_object, not units[n].is_substance, -n),
+        )
         for n in order:
             others = [units[one] for one in things if one != n]
             substance = all(one.is_substance for one in others) and units[n].concepts and not units[n].is_substance
@@ -286,10 +295,10 @@ def _asked(
             near = query.near or wish.spot.point or query.home
         else:
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
-    sized = wish.sized and "size" not in left_out
+    sized, counted = wish.asks(left_out)
     if sized:
         facets.append(wishes.in_size(wish))
-    amount = None if sized or "quantity" in left_out else wish.amount
+    amount = wish.amount if counted else None
     if amount is not None:
         facets.append(_so_many(amount))
     nearing = () if sized or (amount is not None and amount.unit) else wish.sizes
@@ -297,10 +306,10 @@ def _asked(
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
-    return _Asked(query, units, least, narrowed, amount, looked_at, near, nearing, broad, tree, columns)
+    return _Asked(query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, broad, tree, columns)
 
 
-def _so_many(amount: wishes.Amount) -> str:
+def _so_many(amount: measures.Amount) -> str:
     """What has so much of it, and what may have, by the steps of quantities."""
     return search.any_of(
         search.all_of([
@@ -311,7 +320,8 @@ def _so_many(amount: wishes.Amount) -> str:
 
 
 def _tiers(asked: _Asked) -> tuple[str, ...]:
-    return wishes.tiers(asked.units, asked.tree.families, asked.least)
+    by_name = not (asked.sizes or asked.span)  # the nearest size goes before the very word
+    return wishes.tiers(asked.units, asked.tree.families, asked.least, by_name=by_name)
 
 
 def _priced(query: Query, wish: wishes.Wish) -> Query:
@@ -385,7 +395,7 @@ def _window(
 
     They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
     """
-    ordered = asked.broad or asked.near or asked.sizes
+    ordered = asked.broad or asked.near or asked.sizes or asked.span
     size = WINDOW if ordered else min(wanted, WINDOW)
     now = clock.now_ms()
     while True:
@@ -416,9 +426,14 @@ def _rank(asked: _Asked, listing: catalog.Row) -> tuple[float, ...]:
     """What goes before in a window: the nearer size, then the category, where a word spans several."""
     category = asked.tree.get(listing.category)
     return (
+        _miss(asked.span, listing) if asked.span else 0,
         search.mismatch(asked.sizes, listing.title, catalog.unpacked(listing.dimensions)) if asked.sizes else 0,
         category.position if asked.broad and category else 0,
     )
+
+
+def _miss(span: measures.Span, listing: catalog.Row) -> float:
+    return span.miss(listing.title, catalog.unpacked(listing.dimensions))
 
 
 def _distance(asked: _Asked, listing: catalog.Row) -> float:
@@ -446,7 +461,7 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     for expression in wishes.instead(wish):
         asked = _Asked(
             query=query, units=(), least=wishes.SPOKEN, narrowed=search.all_of([*facets, expression]), amount=None,
-            looked_at=0, near=query.near or query.home, sizes=(), broad=False, tree=tree, columns=reading.columns,
+            looked_at=0, near=query.near or query.home, sizes=(), span=None, broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
@@ -528,7 +543,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     """The listing of an id if it matches a query exactly, else the newest published after it that does; None if none."""
     wish = wishes.read(query.q)
     query = _priced(query, wish)
-    amount = wish.amount if wish.counted else None
+    amount = wish.amount if wish.asks()[1] else None
     match = search.matching(
         search.all_of(search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query))
     )
@@ -575,7 +590,7 @@ def _narrowing(query: Query) -> list[str]:
 
 
 def _statement(
-    columns: str, match: search.Match, query: Query, amount: wishes.Amount | None
+    columns: str, match: search.Match, query: Query, amount: measures.Amount | None
 ) -> tuple[str, list[object]]:
     """A query for the listings of a match that pass the filters which no facet token tells, and its parameters."""
     conditions, params = [match.condition], list(match.params)
@@ -584,7 +599,7 @@ def _statement(
     return sql, params + values
 
 
-def _conditions(query: Query, amount: wishes.Amount | None) -> tuple[list[str], list[object]]:
+def _conditions(query: Query, amount: measures.Amount | None) -> tuple[list[str], list[object]]:
     """The filters that no token tells, and their parameters."""
     conditions: list[str] = []
     params: list[object] = []

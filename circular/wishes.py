@@ -9,54 +9,27 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from circular import db, places, ranges, search, vocabulary
+from circular import db, measures, places, ranges, search, vocabulary
+from circular.measures import Amount, Item, Span
 from circular.search import all_of, any_of, has, titled
-from circular.text import NUMBER_WORDS, Pattern, analyse, fold
+from circular.text import analyse, fold
 from circular.vocabulary import LACKING, LITTLE, Lexicon
 
 MOST_NOTED = 2000  # words of titles that a slip is compared with
-MOST_WORDS = 24  # of a query that are read
+LEAST_SIZE = 10  # a bare number below is no size
+_RUN_ON = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
 MOST_UNITS = 8
 MOST_SAID = 12  # words of staff that are looked for besides a concept
-LEAST_SIZE = 10  # a bare number below is no size
 # Qualities that a listing's own fields tell, besides its words.
 FIELDS = {
-    "free": "xgfree", "as-new": "xsas0new", "to-repair": "xsto0repair", "for-parts": "xsparts",
-}  # fmt: skip
-UNITS = {
-    "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
-    "tons": "t", "tonelada": "t", "toneladas": "t",
-}  # fmt: skip
-MASSES = {"kg": 1, "t": 1000}
-# Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
-# `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
-# Haitian `ven` is twenty here, and Friday where a time is named.
-COUNTED = {
-    **{word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")},
-    "ven": 20,
-}
-_TOKEN = Pattern(
-    r"""(?P<pair>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|m)?){1,2}(?!\w))
-    |(?P<price>(?<![\w.,])(?:\d{1,3}(?:\ \d{3})+|\d{1,5})(?:[.,]\d{1,2})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
-        |(?<!\w)(?:€|eur)\s?\d{1,5}(?:[.,]\d{1,2})?(?!\w))
-    |(?P<metres>(?<![\w.,])\d{1,3}\s?m\s?\d{2}(?!\w))
-    |(?P<measure>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
-    |(?P<mark>(?<![\w.,])\d{1,6}(?:[.,]\d{1,3})?\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
-    |(?P<number>(?<![\w.,])\d{1,4}(?:[.,]\d{1,3})?(?!\w))
-    |(?P<word>[^\W_]+)""",
-    re.VERBOSE,
-)
-# Before a price, what makes the least of it, which no search knows; `pas plus de` does not. Compiled when a price is named.
-_LEAST = (
-    r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
-    r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
-)
-_GLUED = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
-_PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
-_SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
+    "free": "xgfree",
+    "as-new": "xsas0new",
+    "to-repair": "xsto0repair",
+    "for-parts": "xsparts",
+}  # fmt: skip_RUN_ON = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
 
 
 # How much of a listing must be what is asked for: it speaks of it anywhere; in its title or category, or anywhere of what a
@@ -110,22 +83,6 @@ class Unit(NamedTuple):
         return [*self.heads, *(head for part in self.parts for head in part.heads)]
 
 
-class Amount(NamedTuple):
-    """At least so many thousandths of a unit; an empty unit means whatever the listing counts in."""
-
-    milli: int
-    unit: str
-
-    @property
-    def units(self) -> tuple[str, ...]:
-        """The units in which a listing may count it: what is asked for by the kilo may be there by the ton."""
-        return tuple(MASSES) if self.unit in MASSES else (self.unit,)
-
-    def in_unit(self, unit: str) -> int:
-        """The same in another of its units, thousandths."""
-        return self.milli * MASSES[self.unit] // MASSES[unit] if self.unit in MASSES else self.milli
-
-
 class Spot(NamedTuple):
     """A place or a commune: its facet's token, or its name in a text, and where it is."""
 
@@ -136,13 +93,17 @@ class Spot(NamedTuple):
 
 class Wish(NamedTuple):
     """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do, and so will a title that
-    has one of `marks`.
+    has one of `marks`. `span`: a range that goes before. `either`: one number says the size or the quantity; `by_metre`: the
+    quantity sooner.
     """
 
     units: tuple[Unit, ...] = ()
     sizes: tuple[tuple[int, ...], ...] = ()
     marks: tuple[str, ...] = ()
+    span: Span | None = None
     amount: Amount | None = None
+    either: bool = False
+    by_metre: bool = False
     price: int | None = None  # at most, in minor units
     spot: Spot | None = None
     corrected: tuple[tuple[str, str], ...] = ()  # words as typed, and as understood
@@ -157,27 +118,23 @@ class Wish(NamedTuple):
         """True when it has to measure or to hold so much."""
         return bool(self.sizes or self.marks)
 
-    @property
-    def counted(self) -> bool:
-        """True when so much of it has to be there. `2m` is a size first."""
-        return self.amount is not None and not self.sized
+    def asks(self, left_out: Container[str] = ()) -> tuple[bool, bool]:
+        """Whether it has to measure so much, and whether so much of it has to be there, but for what is left out. Of a
+        number that says either, one: `2m` is a size first.
+        """
+        sized = self.sized and "size" not in left_out
+        counted = self.amount is not None and "quantity" not in left_out
+        if self.either and self.by_metre:
+            sized = sized and not counted
+        elif self.either:
+            counted = counted and not sized
+        return sized, counted
 
     @property
     def empty(self) -> bool:
         """True when there is nothing to look for: so many of what nobody knows is nothing."""
-        named = self.units or self.sized or self.spot or self.price is not None
+        named = self.units or self.sized or self.span or self.spot or self.price is not None
         return not (named or (self.amount and not self.ignored))
-
-
-class _Item(NamedTuple):
-    kind: str  # "word", "size", "amount", "number", "mark", "price"
-    text: str  # a word's stem
-    typed: str
-    sizes: tuple[tuple[int, ...], ...] = ()
-    amount: Amount | None = None
-    price: int | None = None
-    marks: tuple[str, ...] = ()  # words of a title that say a number
-    guess_of: str = ""  # the stem that it is put in the place of
 
 
 def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
@@ -190,8 +147,8 @@ def read(typed: str, counters: Mapping[str, int] | None = None) -> Wish:
     if wish is None:
         known = _knowledge(counters)
         wish = _understood(*_parts(typed, known), known)
-        if any(_GLUED.search(word) for word in wish.ignored):  # `tole2m`, `12portes`, where nothing is called so
-            apart = _understood(*_parts(_GLUED.sub(" ", fold(typed)), known), known)
+        if any(_RUN_ON.search(word) for word in wish.ignored):  # `tole2m`, `12portes`, where nothing is called so
+            apart = _understood(*_parts(_RUN_ON.sub(" ", fold(typed)), known), known)
             wish = apart if apart.units and not apart.ignored else wish
     return wish
 
@@ -210,21 +167,23 @@ def _read_known(typed: str, versions: tuple[tuple[str, int], ...], _database: in
     return _understood(items, spot, known) if all(_has_meaning(items, known)) else None
 
 
-def _parts(typed: str, known: Known) -> tuple[list[_Item], Spot | None]:
+def _parts(typed: str, known: Known) -> tuple[list[Item], Spot | None]:
     """Words, sizes and numbers, and the place that is named."""
-    items, spot = _without_spot(_glued(list(_items(typed)), known.lexicon), known)
-    return _counted(items, known.lexicon), spot
+    items, spot = _without_spot(measures.glued(list(measures.items(typed)), known.lexicon), known)
+    return measures.counted(items, known.lexicon), spot
 
 
-def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
+def _understood(items: list[Item], spot: Spot | None, known: Known) -> Wish:
     spelling = _spelt(items, known._replace(spots={}) if spot else known)
     items = spelling.items
     if spot is None and spelling.corrected:
         items, spot = _without_spot(items, known)
-    units, measures = _units(items, known)
-    size = next((item for item in measures if item.sizes or item.marks), None)
-    amount = next((item.amount for item in measures if item.amount is not None), None)
-    if amount is not None and not (units or size or spot or spelling.ignored):  # a number alone is a word of some title
+    units, said = _units(items, known)
+    size = next((item for item in said if item.sizes or item.marks), None)
+    counting = next((item for item in said if item.amount is not None), None)
+    amount = counting.amount if counting else None
+    either = size is not None and size is counting
+    if counting and not (units or size or spot or spelling.ignored):  # a number alone is a word of some title
         numbers = [item.text for item in items if item.kind == "number"]
         stems = [stem for number in numbers for stem in analyse(number)]  # 0.5: the index cuts it
         units, amount = [Unit(stem, (search.word(stem),)) for stem in stems], None
@@ -235,7 +194,10 @@ def _understood(items: list[_Item], spot: Spot | None, known: Known) -> Wish:
         units=tuple(dict.fromkeys(units))[:MOST_UNITS],
         sizes=tuple(dict.fromkeys(size.sizes)) if size else (),
         marks=size.marks if size else (),
+        span=next((item.span for item in said if item.span is not None), None),
         amount=amount,
+        either=either,
+        by_metre=either and size is not None and size.kind == "amount",
         price=next((cents for cents in prices if cents is not None), None),
         spot=spot,
         corrected=spelling.corrected,
@@ -289,106 +251,50 @@ def _as_typed_too(unit: Unit, guesses: Mapping[str, str]) -> Unit:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
-_ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
-
-
-def _items(typed: str) -> Iterator[_Item]:
-    folded = _ONE_OF.sub("1 ", fold(typed))
-    for number, found in enumerate(_TOKEN.finditer(folded)):
-        if number == MOST_WORDS:
-            return
-        kind, text = str(found.lastgroup), found.group()
-        if kind == "word":
-            for stem in analyse(text):
-                yield _Item("word", stem, text)
-        elif kind == "pair":
-            parts = _SIDE.findall(text)
-            yield _Item(
-                "size", text, text, _readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
-            )
-        elif kind == "price":
-            whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
-            cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
-            yield _Item("price", text, text, price=None if re.search(_LEAST, folded[: found.start()]) else cents)
-        elif kind == "mark":  # `1000 L`, `18V`: no field has it, a title may
-            whole, letter = re.findall(r"(\d+)(?:[.,]\d+)?\s*([a-z])", text)[0]
-            yield _Item("mark", whole, text, marks=(whole, whole + letter))
-        elif kind == "metres":
-            whole, part = re.findall(r"\d+", text)
-            yield _Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
-        elif kind == "measure":
-            number_, unit = _PART.findall(text)[0]
-            if unit in UNITS:
-                yield _Item("amount", text, text, amount=Amount(_milli(number_), UNITS[unit]))
-            else:
-                sizes = ((search.millimetres(number_, unit),),)
-                length = Amount(_milli(number_), "m") if unit not in ("mm", "cm") else None
-                yield _Item("size", text, text, sizes, length)
-        else:
-            yield _Item(
-                "number", text, text, _readings([text], ""), marks=(text, f"{text}l") if text.isdecimal() else ()
-            )
-
-
-def _glued(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
-    """The items with a word and a number that are one name: `BA 13`."""
-    for at, (word, number) in enumerate(itertools.pairwise(items)):
-        name = word.text + number.text
-        if word.kind == "word" and number.kind == "number" and name in lexicon.meanings:
-            return [*items[:at], _Item("word", name, name), *items[at + 2 :]]
-    return items
-
-
-def _counted(items: list[_Item], lexicon: Lexicon) -> list[_Item]:
-    """The items with a number that is written out, right before the first thing, as a number."""
-    at = next((n for n, item in enumerate(items) if item.text not in LITTLE or (not n and item.typed in COUNTED)), 0)
-    number = COUNTED.get(items[at].typed) if at + 1 < len(items) and items[at].kind == "word" else None
-    if number is None or items[at + 1].kind != "word" or items[at + 1].text in LITTLE:
-        return items
-    if any(term.start == 0 and term.length > 1 for term in lexicon.terms([item.text for item in items[at:]])):
-        return items  # `six pans`, `deux battants`
-    return [*items[:at], _Item("number", str(number), items[at].typed, _readings([str(number)], "")), *items[at + 1 :]]
-
-
-def _milli(number: str) -> int:
-    return round(float(number.replace(",", ".")) * 1000)
-
-
-def _readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
-    """Sizes in mm: by the unit, or without one as centimetres, millimetres or metres."""
-    units = (unit,) if unit else ("cm", "mm", "m")
-    return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
-
-
-def _units(items: list[_Item], known: Known) -> tuple[list[Unit], list[_Item]]:
+def _units(items: list[Item], known: Known) -> tuple[list[Unit], list[Item]]:
     """Things in their order, and what says a size or a quantity. A bare number before the first thing counts, after it it
-    measures; after a room it only ranks, for it is a number of seats, and so does a small one before a word (`évier 2 bacs`).
+    measures; with a room it is a number of seats; a small one before a word (`évier 2 bacs`) only ranks.
     """
-    units: list[Unit] = []
-    measures: list[_Item] = []
     groups = list(_groups(items))
-    for group, following in itertools.zip_longest(groups, groups[1:]):
+    things = [_things(group, known) if isinstance(group, list) else [] for group in groups]
+    roomy = any(_is_room(unit, known.lexicon) for units in things for unit in units)
+    units: list[Unit] = []
+    said: list[Item] = []
+    for at, group in enumerate(groups):
+        following = groups[at + 1] if at + 1 < len(groups) else []
+        first = following[0] if isinstance(following, list) and following else ""
         if isinstance(group, list):
-            units += _things(group, known)
+            units += [unit for unit in things[at] if not (roomy and unit.typed in measures.SEATS)]
         elif group.kind == "number":
-            if units and units[-1].concepts and all(known.lexicon.has_seats[one] for one in units[-1].concepts):
-                units += _numbers(group)
+            whole = group.text.isdigit() and int(group.text) > 0
+            if roomy and whole and (first in measures.SEATS or (units and _is_room(units[-1], known.lexicon))):
+                said.append(group._replace(sizes=(), marks=(), span=measures.seated(group.text)))
             elif units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
-                measures.append(group)
-            elif units and isinstance(following, list):
+                said.append(group)
+            elif units and first:
                 units += _numbers(group)
-            elif not units and group.text.isdigit() and int(group.text):
-                measures.append(group._replace(sizes=(), marks=(), amount=Amount(int(group.text) * 1000, "")))
+            elif not units and whole:
+                said.append(group._replace(sizes=(), marks=(), amount=Amount(int(group.text) * 1000, "")))
+        elif group.span and units:
+            said.append(group._replace(amount=None))
+        elif not units and measures.is_by_the_metre(group, first):
+            said.append(group._replace(kind="amount", span=None))
+        elif group.kind == "amount" and not units:
+            said.append(group._replace(marks=()))
         else:
-            measures.append(group)
-    return _without_lone(units, known.lexicon), measures
+            said.append(group)
+    return _without_lone(units, known.lexicon), said
 
 
-def _numbers(item: _Item) -> list[Unit]:
+def _is_room(unit: Unit, lexicon: Lexicon) -> bool:
+    return bool(unit.concepts) and all(lexicon.has_seats[one] for one in unit.concepts)
+
+
+def _numbers(item: Item) -> list[Unit]:
     return [Unit(stem, (search.word(stem),), is_thing=False) for stem in analyse(item.text)]
 
 
-def _groups(items: list[_Item]) -> Iterator[list[str] | _Item]:
+def _groups(items: list[Item]) -> Iterator[list[str] | Item]:
     """Words in a row together, everything else on its own."""
     row: list[str] = []
     for item in items:
@@ -419,6 +325,9 @@ def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]
             at += terms[at + 1].length if at + 1 in terms else 1
         elif term is not None:
             unit = _named(words[at : at + term.length], term.concepts, known)
+            between = words[ended:at] if found else []
+            if len(between) == 1 and between[0] in _OR and found[-1].is_object and unit.is_object:
+                unit = _any_of(found.pop(), unit)
             beside = found and at - ended <= 1 and all(one in _MADE_OF for one in words[ended:at])
             if beside and lexicon.says_of_what(found[-1].typed, found[-1].concepts, unit.typed, unit.concepts):
                 unit = _of_substance(found.pop(), unit)
@@ -460,7 +369,14 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     )  # fmt: skip
 
 
+_OR = ("ou", "or", "o", "oswa")  # `porte ou fenêtre`
 _MADE_OF = ("an", "en", "de")  # between a thing and its substance
+
+
+def _any_of(one: Unit, other: Unit) -> Unit:
+    return either((one, other))._replace(
+        concepts=(*one.concepts, *other.concepts), is_object=True, filed=(*one.filed, *other.filed)
+    )
 
 
 def _of_substance(thing: Unit, substance: Unit) -> Unit:
@@ -479,7 +395,7 @@ def _without_lone(units: list[Unit], lexicon: Lexicon) -> list[Unit]:
 
 
 # --- places -----------------------------------------------------------------------------------------------------------
-def _without_spot(items: list[_Item], known: Known) -> tuple[list[_Item], Spot | None]:
+def _without_spot(items: list[Item], known: Known) -> tuple[list[Item], Spot | None]:
     """The items without the first place or commune that they name, and that place."""
     texts = [_NUMBERS.get(item.text, item.text) for item in items]
     for at in range(len(items)):
@@ -544,19 +460,19 @@ class _Spelling(NamedTuple):
     what one is not sure of; what is passed over.
     """
 
-    items: list[_Item]
+    items: list[Item]
     corrected: tuple[tuple[str, str], ...] = ()
     understood: str = ""
     did_you_mean: str = ""
     ignored: tuple[str, ...] = ()
 
 
-def _spelt(items: list[_Item], known: Known) -> _Spelling:
+def _spelt(items: list[Item], known: Known) -> _Spelling:
     right = _right(items, known)
     if all(right):
         return _Spelling(items)
     items, right = _joined(items, right, known.lexicon)
-    done: list[_Item] = []
+    done: list[Item] = []
     corrected, ignored = [], []
     understood, guessed = [], []
     for at, (item, is_right) in enumerate(zip(items, right, strict=True)):
@@ -567,7 +483,7 @@ def _spelt(items: list[_Item], known: Known) -> _Spelling:
         said = guess.said if guess else item.typed
         guessed.append(said)
         if guess and guess.sure:
-            done += [_Item("word", word, word, guess_of=item.text) for word in guess.words]
+            done += [Item("word", word, word, guess_of=item.text) for word in guess.words]
             corrected.append((item.typed, said))
             understood.append(said)
             continue
@@ -588,13 +504,13 @@ def _shown(word: str, lexicon: Lexicon) -> str:
     return word if word in written else next((str(one) for one in written if analyse(one) == [word]), word)
 
 
-def _right(items: list[_Item], known: Known) -> list[bool]:
+def _right(items: list[Item], known: Known) -> list[bool]:
     """Which items need no correction: those that have a meaning, and words of some listing."""
     right = _has_meaning(items, known)
     return [found or search.exists(search.word(item.text)) for found, item in zip(right, items, strict=True)]
 
 
-def _has_meaning(items: list[_Item], known: Known) -> list[bool]:
+def _has_meaning(items: list[Item], known: Known) -> list[bool]:
     """Which items are numbers, little words, words of the vocabulary or of the staff."""
     lexicon = known.lexicon
     right = [
@@ -608,7 +524,7 @@ def _has_meaning(items: list[_Item], known: Known) -> list[bool]:
     return right
 
 
-def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[list[_Item], list[bool]]:
+def _joined(items: list[Item], known: list[bool], lexicon: Lexicon) -> tuple[list[Item], list[bool]]:
     """Two words that are one: `contre plaqué`."""
     at = 0
     while at + 1 < len(items):
@@ -616,7 +532,7 @@ def _joined(items: list[_Item], known: list[bool], lexicon: Lexicon) -> tuple[li
         words = items[at].kind == items[at + 1].kind == "word"
         if words and not (known[at] and known[at + 1]) and (pair in lexicon.meanings or pair in lexicon.joined):
             text = lexicon.joined.get(pair, pair) if pair not in lexicon.meanings else pair
-            items = [*items[:at], *(_Item("word", word, word) for word in text.split()), *items[at + 2 :]]
+            items = [*items[:at], *(Item("word", word, word) for word in text.split()), *items[at + 2 :]]
             known = [*known[:at], *(True for _ in text.split()), *known[at + 2 :]]
         at += 1
     return items, known
@@ -742,17 +658,18 @@ def _near(word: str, pool: Any, most: int) -> list[tuple[str, int]]:
 
 
 # --- asking the index -------------------------------------------------------------------------------------------------
-def tiers(units: tuple[Unit, ...], families: Families, least: int = SPOKEN) -> tuple[str, ...]:
+def tiers(units: tuple[Unit, ...], families: Families, least: int = SPOKEN, *, by_name: bool = True) -> tuple[str, ...]:
     """Expressions for the listings to show first, next and so on; what fits one fits all that follow.
 
-    The thing itself with every quality and in the very words; the thing itself; named in the title; anywhere. The last two
-    are left out where `least` says so; where it is LOOSE, the others are known to be in vain.
+    The thing itself with every quality and called so (`by_name`: of all tanks, what says the word that was typed); with every
+    quality; the thing itself; named in the title; anywhere. The last two are left out where `least` says so; where it is
+    LOOSE, the others are known to be in vain.
     """
-    return _tiers(units, families, least, db.is_sqlite())
+    return _tiers(units, families, least, by_name, db.is_sqlite())
 
 
 @functools.lru_cache(maxsize=256)
-def _tiers(units: tuple[Unit, ...], families: Families, least: int, _sqlite: bool) -> tuple[str, ...]:
+def _tiers(units: tuple[Unit, ...], families: Families, least: int, by_name: bool, _sqlite: bool) -> tuple[str, ...]:
     if not units:
         return ("",)
     things = _things_of(units)
@@ -769,6 +686,9 @@ def _tiers(units: tuple[Unit, ...], families: Families, least: int, _sqlite: boo
         nested.append([*nested[-1], *exact])
     if len(things) == 1 and things[0].parts and things[0].heads:  # a training room before any other for training
         nested.append([*nested[-1], tuple(map(_head, things[0].heads))])
+    words = [(titled(search.word(unit.typed)),) for unit in things if len(unit.concepts) == 1 and " " not in unit.typed]
+    if by_name and words:
+        nested.append([*nested[-1], *words])
     return tuple(dict.fromkeys(map(_expression, reversed(nested))))
 
 
@@ -851,16 +771,17 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
     that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
     things = _things_of(wish.units)
-    least = SPOKEN if families is None else least_of(sized=wish.sized, counted=wish.counted)
+    sized, counted = wish.asks()
+    least = SPOKEN if families is None else least_of(sized=sized, counted=counted)
     said = clauses(things, families, least)
     said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
     found = ["|".join(dict.fromkeys(clause)) for clause in said]
     if wish.spot is not None:
         found.append("|".join(wish.spot.tokens))
-    marks = _marked(wish)
-    parts = [dict.fromkeys(map(search.size, part)) for part in zip(*wish.sizes, strict=True)]
+    marks = _marked(wish) if sized else []
+    parts = [dict.fromkeys(map(search.size, part)) for part in zip(*(wish.sizes if sized else ()), strict=True)]
     found += ["|".join((*part, *marks)) for part in parts or ([{}] if marks else [])]
-    if wish.amount is not None and wish.amount.unit and wish.counted:
+    if wish.amount is not None and wish.amount.unit and counted:
         found.append("|".join(search.facet("u", unit) for unit in wish.amount.units))
     if wish.price is not None:
         found.append("|".join(ranges.at_most(wish.price)))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bench import finding
-from circular import catalog, categories, cli, db, imports, places, queries, search, wishes
+from circular import catalog, categories, cli, db, imports, measures, places, queries, search, wishes
 from circular.errors import Refusal
 from tests.postgres import Server
 from tests.sms.conversation import text
@@ -439,7 +439,7 @@ def test_numbers_that_are_other_words(town: Town) -> None:
     town.listing(title="Porte", category="menuiserie-porte", quantity=1)
     town.listing(title="Vélo deux roues", category="mobilier", quantity=1)
 
-    assert wishes.read("neuf portes").amount == wishes.Amount(9000, "")
+    assert wishes.read("neuf portes").amount == measures.Amount(9000, "")
     assert wishes.read("porte neuf").amount is None
     assert wishes.read("trois ilets").amount is None
     assert titles("deux roues") == ["Vélo deux roues"]
@@ -523,5 +523,5 @@ def test_reading(demo: Town) -> None:
 
     assert [unit.typed for unit in wish.units] == ["pot"]
     assert wish.sizes == ((600, 600),)
-    assert wish.amount == wishes.Amount(12_000, "")
+    assert wish.amount == measures.Amount(12_000, "")
     assert wish.spot is not None and wish.spot.name == "Ducos"

@@ -1,0 +1,226 @@
+"""Words, sizes, quantities, seats and prices in what somebody typed, one after the other."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from circular import search
+from circular.text import NUMBER_WORDS, Pattern, analyse, fold
+from circular.vocabulary import LITTLE, Lexicon
+
+MOST_WORDS = 24  # of a query that are read
+UNITS = {
+    "m2": "m2", "m3": "m3", "kg": "kg", "kilo": "kg", "kilos": "kg", "t": "t", "tonne": "t", "tonnes": "t", "ton": "t",
+    "tons": "t", "tonelada": "t", "toneladas": "t",
+}  # fmt: skip
+MASSES = {"kg": 1, "t": 1000}
+LITRES = 1000  # of a cubic metre
+LONG = 7000  # mm: what is longer is no plank, and so many metres of something
+# Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
+# `portes neuves` new ones). English `four` is a French oven, and `set` no seven where it is English.
+# Haitian `ven` is twenty here, and Friday where a time is named.
+COUNTED = {
+    **{word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")},
+    "ven": 20,
+}
+# What a room's number counts: stems.
+SEATS = frozenset(
+    "asiento lugar lugare moun people person persona personne pessoa place plas plaza poste postes seat seater".split()
+)
+_NUMBER = r"\d{1,6}(?:[.,]\d{1,3})?"
+_LONG = rf"(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m)(?!\w)"
+_MOST = (
+    r"(?:(?:pas|pa|no|not|nao)\ (?:plus|plis|more|mas|mais)\ (?:de|than|que|pase)"
+    r"|(?:moins|less|menos|mwens)\ (?:de|than|que|pase)|under|below|jusqu\W?a|up\ to|hasta|ate|maximum|max)"
+)
+_LEAST = (
+    r"(?:(?:plus|more|mas|mais|plis)\ (?:de|than|que|pase)|over|above|minimum|min|au\ moins|at\ least|al\ menos|pelo\ menos"
+    r"|omwen|a\ partir\ de|desde)"
+)
+_TOKEN = Pattern(
+    rf"""(?P<pair>(?<![\w.,])\d{{1,6}}(?:[.,]\d{{1,3}})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{{1,6}}(?:[.,]\d{{1,3}})?\s*(?:mm|cm|m)?){{1,2}}(?!\w))
+    |(?P<price>(?<![\w.,])(?:\d{{1,3}}(?:\ \d{{3}})+|\d{{1,5}})(?:[.,]\d{{1,2}})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
+        |(?<!\w)(?:€|eur)\s?\d{{1,5}}(?:[.,]\d{{1,2}})?(?!\w))
+    |(?P<metres>(?<![\w.,])\d{{1,3}}\s?m\s?\d{{2}}(?!\w))
+    |(?P<range>(?:(?<!\w)(?:entre|between|from|de)\s+)?(?<![\w.,]){_NUMBER}\s*(?:mm|cm|m)?\s*(?:et|and|y|e|a|to|ak|-)\s*{_LONG})
+    |(?P<most>(?<!\w){_MOST}\s+{_LONG}|{_LONG}\s*(?:maximum|maximo|maxi?)(?!\w))
+    |(?P<least>(?<!\w){_LEAST}\s+{_LONG}|{_LONG}\s*(?:minimum|minimo|mini?|(?:et|ou)\ plus|or\ more|o\ mas|ou\ mais)(?!\w))
+    |(?P<measure>(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
+    |(?P<mark>(?<![\w.,]){_NUMBER}\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
+    |(?P<number>(?<![\w.,])\d{{1,4}}(?:[.,]\d{{1,3}})?(?!\w))
+    |(?P<word>[^\W_]+)""",
+    re.VERBOSE,
+)
+# Before a price, what makes the least of it, which no search knows; `pas plus de` does not. Compiled when a price is named.
+_LEAST_PRICE = (
+    r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
+    r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
+)
+_PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
+_SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
+_ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
+_NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])")  # `porte -bois`
+_OF = ("de", "d", "of", "di")
+
+
+class Amount(NamedTuple):
+    """At least so many thousandths of a unit; an empty unit means whatever the listing counts in."""
+
+    milli: int
+    unit: str
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units in which a listing may count it: what is asked for by the kilo may be there by the ton."""
+        return tuple(MASSES) if self.unit in MASSES else (self.unit,)
+
+    def in_unit(self, unit: str) -> int:
+        """The same in another of its units, thousandths."""
+        return self.milli * MASSES[self.unit] // MASSES[unit] if self.unit in MASSES else self.milli
+
+
+class Span(NamedTuple):
+    """From so much to so much: mm of the longest side, or people that a room holds."""
+
+    low: int
+    high: int
+    seated: bool = False
+
+    def miss(self, title: str, dimensions: Mapping[str, Any]) -> float:
+        """How far a listing is from it: below 1 when it lies within, the next larger room before all others."""
+        if self.seated:
+            seats = max((int(number) for number in _SEATED.findall(fold(title))), default=0)
+            return (seats - self.low) / 10_000 if seats >= self.low else 1 + self.low - seats
+        longest = max(search.sizes_of(title, dimensions), default=0)
+        if not longest:
+            return search.FAR
+        near = min(max(longest, self.low), self.high)
+        return 0 if near == longest else 1 + round(abs(math.log2(near / longest)), 1)
+
+
+_SEATED = re.compile(r"(?<![\w.,])(\d{1,4}) (?:" + "|".join(sorted(SEATS)) + r")s?(?!\w)")
+_NO_END = 10**9
+
+
+class Item(NamedTuple):
+    """One of what was typed. `milli` and `amount` say how much, `sizes` ways to read a size in mm, `span` a range of them."""
+
+    kind: str  # "word", "size", "span", "amount", "number", "mark", "price"
+    text: str  # a word's stem
+    typed: str
+    sizes: tuple[tuple[int, ...], ...] = ()
+    amount: Amount | None = None
+    price: int | None = None  # minor units
+    marks: tuple[str, ...] = ()  # words of a title that say a number
+    span: Span | None = None
+    guess_of: str = ""  # the stem that it is put in the place of
+
+
+def items(typed: str) -> Iterator[Item]:
+    """What was typed, cut up."""
+    folded = _ONE_OF.sub("1 ", _NOT.sub("sans ", fold(typed)))
+    for number, found in enumerate(_TOKEN.finditer(folded)):
+        if number == MOST_WORDS:
+            return
+        kind, text = str(found.lastgroup), found.group()
+        if kind == "word":
+            for stem in analyse(text):
+                yield Item("word", stem, text)
+        elif kind == "pair":
+            parts = _SIDE.findall(text)
+            yield Item(
+                "size", text, text, readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
+            )
+        elif kind == "price":
+            whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
+            cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
+            yield Item("price", text, text, price=None if re.search(_LEAST_PRICE, folded[: found.start()]) else cents)
+        elif kind == "mark":  # `1000 L`, `18V`: no field has it, a title may
+            whole, letter = re.findall(r"(\d+)(?:[.,]\d+)?\s*([a-z])", text)[0]
+            yield Item("mark", whole, text, marks=(whole, whole + letter))
+        elif kind == "metres":
+            whole, part = re.findall(r"\d+", text)
+            yield Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
+        elif kind == "measure":
+            yield _measured(text)
+        elif kind in ("range", "most", "least"):
+            yield _spanned(kind, text)
+        else:
+            yield Item("number", text, text, readings([text], ""), marks=(text, f"{text}l") if text.isdecimal() else ())
+
+
+def _measured(text: str) -> Item:
+    number, unit = _PART.findall(text)[0]
+    if unit not in UNITS:
+        length = Amount(_milli(number), "m") if unit not in ("mm", "cm") else None
+        return Item("size", text, text, ((search.millimetres(number, unit),),), length)
+    amount = Amount(_milli(number), UNITS[unit])
+    litres = amount.milli * LITRES // 1000
+    return Item("amount", text, text, amount=amount, marks=(f"{litres}", f"{litres}l") if unit == "m3" else ())
+
+
+def _spanned(kind: str, text: str) -> Item:
+    """`moins de 2 m`, `entre 2 et 3 m`, `3 m minimum`."""
+    sides = _SIDE.findall(text)
+    unit = sides[-1][1] or "m"
+    ends = sorted(search.millimetres(number, own or unit) for number, own in sides)
+    low, high = (ends[0], ends[-1]) if kind == "range" else (0, ends[0]) if kind == "most" else (ends[0], _NO_END)
+    amount = Amount(ends[0], "m") if kind == "least" and unit == "m" else None
+    return Item("span", text, text, amount=amount, span=Span(low, high))
+
+
+def seated(number: str) -> Span:
+    """Room for so many."""
+    return Span(int(number), _NO_END, seated=True)
+
+
+def is_by_the_metre(item: Item, following: str) -> bool:
+    """True when a length before a thing says how much of it, rather than how long: `100 m de câble`."""
+    if item.amount is None or item.amount.unit != "m":
+        return False
+    return following in _OF or item.amount.milli >= LONG or item.kind == "span"
+
+
+def glued(found: list[Item], lexicon: Lexicon) -> list[Item]:
+    """The items with a word and a number that are one name: `BA 13`; with a number that a term begins with: `2 bacs`."""
+    for at, (one, other) in enumerate(itertools.pairwise(found)):
+        name = one.text + other.text
+        if one.kind == "word" and other.kind == "number" and name in lexicon.meanings:
+            return [*found[:at], Item("word", name, name), *found[at + 2 :]]
+        if at and one.kind == "number" and other.kind == "word" and f"{one.text} {other.text}" in lexicon.meanings:
+            return [*found[:at], one._replace(kind="word"), *found[at + 1 :]]
+    return found
+
+
+def counted(found: list[Item], lexicon: Lexicon) -> list[Item]:
+    """The items with a number that is written out as a number, right before the first thing, or before seats."""
+    for at, (one, other) in enumerate(itertools.pairwise(found)):
+        if one.typed in COUNTED and other.text in SEATS:
+            return [*found[:at], _written_out(one), *found[at + 1 :]]
+    at = next((n for n, item in enumerate(found) if item.text not in LITTLE or (not n and item.typed in COUNTED)), 0)
+    if at + 1 >= len(found) or found[at].kind != "word" or found[at].typed not in COUNTED:
+        return found
+    if found[at + 1].kind != "word" or found[at + 1].text in LITTLE:
+        return found
+    if any(term.start == 0 and term.length > 1 for term in lexicon.terms([item.text for item in found[at:]])):
+        return found  # `six pans`, `deux battants`
+    return [*found[:at], _written_out(found[at]), *found[at + 1 :]]
+
+
+def _written_out(item: Item) -> Item:
+    number = str(COUNTED[item.typed])
+    return Item("number", number, item.typed, readings([number], ""))
+
+
+def _milli(number: str) -> int:
+    return round(float(number.replace(",", ".")) * 1000)
+
+
+def readings(numbers: list[str], unit: str) -> tuple[tuple[int, ...], ...]:
+    """Sizes in mm: by the unit, or without one as centimetres, millimetres or metres."""
+    units = (unit,) if unit else ("cm", "mm", "m")
+    return tuple(tuple(search.millimetres(number, one) for number in numbers) for one in units)
