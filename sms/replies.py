@@ -7,18 +7,23 @@ first; numbers, codes and days never are, until nothing else is left to cut.
 from __future__ import annotations
 
 import functools
+import itertools
 import string
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from circular import i18n, settings
-from circular.text import clean, shorten
+from circular.text import analyse, clean, shorten
 from sms import segments
 
 LINES = 3  # of a list in one segment
 # Characters of a place in a list, and those of each title that must be kept beside it, the best first: what a thing is, where
 # it is and how much there is decide together.
-_PLACES = ((16, 1000), (16, 18), (12, 16), (9, 15))
+_PLACES = ((16, 1000), (16, 18), (12, 16), (10, 15))
+# The same where the titles leave out what was searched, which stands above the list.
+_CLOSER = ((16, 1000), (12, 15), (10, 12), (8, 10))
+LEAST_TITLE = 4  # characters of what a title says besides what was searched
+_LINKS = ("a", "au", "aux", "de", "del", "des", "do", "du", "en", "for", "la", "of", "para", "pou", "pour")
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
 _SHORTENED = ("title", "needs", "address", "hours", "place", "words", "text", "service")  # in this order
 # Characters that each of them keeps: first enough to read, then to guess, then none.
@@ -63,28 +68,65 @@ def render_list(
     shown = [_readable(line, language, row) for line, row in zip(lines, rows[:LINES], strict=True)]
     title = next((name for name in _SHORTENED if lines and name in _names(lines[0])), "title")
     places = [row.pop("place", "") for row in shown]
+    titles = [row[title] for row in shown]
     short = [line.replace(" {place}", "") for line in lines]
     bare = _lines(short, [{**row, title: ""} for row in shown])
     spare = room - length(frame.format_map({**around, "lines": bare}))
-    for longest, kept in _PLACES:
-        where = [_short_name(place, longest) for place in places]
-        needed = sum(min(kept, length(row[title])) for row in shown) + sum(1 + length(one) for one in where)
-        if all(where) and needed <= spare:
-            spare -= sum(1 + length(one) for one in where)
-            short, shown = lines, [{**row, "place": one} for row, one in zip(shown, where, strict=True)]
-            break
-    # The shortest title takes what it needs, the others share the rest.
-    for left, row in zip(range(len(shown), 0, -1), sorted(shown, key=lambda row: length(row[title])), strict=True):
-        row[title] = _cut(row[title], max(0, spare // left))
-        spare -= length(row[title])
+    beside = _beside(titles, around.get("words", ""))
+    for said, steps in ((titles, _PLACES), *([(beside, _CLOSER)] if beside else [])):
+        for longest, kept in steps:
+            where = [_short_name(place, longest) for place in places]
+            left = spare - sum(1 + length(one) for one in where)
+            cut = _shared(said, left)
+            if all(where) and sum(min(kept, length(one)) for one in said) <= left and _differ(cut, titles):
+                shown = [{**row, title: one, "place": place} for row, one, place in zip(shown, cut, where, strict=True)]
+                return _fill(frame, {**around, "lines": _lines(lines, shown)}, room)
+    cut = _shared(titles, spare)
+    cut = _shared(beside, spare) if beside and not _differ(cut, titles) else cut
+    shown = [{**row, title: one} for row, one in zip(shown, cut, strict=True)]
     return _fill(frame, {**around, "lines": _lines(short, shown)}, room)
 
 
+def _shared(titles: Sequence[str], spare: int) -> list[str]:
+    """Titles in so many characters: the shortest takes what it needs, the others share the rest."""
+    cut = list(titles)
+    for left, n in zip(range(len(cut), 0, -1), sorted(range(len(cut)), key=lambda n: length(cut[n])), strict=True):
+        cut[n] = _cut(cut[n], max(0, spare // left))
+        spare -= length(cut[n])
+    return cut
+
+
+def _differ(cut: Sequence[str], titles: Sequence[str]) -> bool:
+    """True when titles that differ still do."""
+    return len(set(cut)) == len(set(titles))
+
+
+def _beside(titles: Sequence[str], words: str) -> list[str]:
+    """Titles without the words that begin all of them and were searched: `Planche de coffrage` -> coffrage. None when they
+    begin otherwise, or say nothing besides.
+    """
+    searched, split = analyse(words), [title.split(" ") for title in titles]
+    start = 0
+    for column in zip(*split, strict=False):
+        stems = {tuple(analyse(word)) for word in column}
+        if len(stems) > 1 or not set(searched).issuperset(*stems) or stems == {()}:
+            break
+        start += 1
+    rest = []
+    for left in split if start else ():
+        kept = itertools.dropwhile(lambda word: word.lower() in _LINKS, left[start:])
+        rest.append(" ".join(kept).removeprefix("d'"))
+    return rest if all(len(one) >= LEAST_TITLE for one in rest) else []
+
+
 def _short_name(place: str, longest: int) -> str:
-    """A place in so many characters: `Commune du Lamentin` -> Lamentin, `Le Trois Lieu` -> Trois Lieu."""
-    words = place.split()
-    shorter = (" ".join(words[start:]) for start in range(len(words)) if words[start][:1].isupper())
-    return next((name for name in shorter if length(name) <= longest), _cut(place, longest))
+    """A place in so many characters: `Commune du Lamentin` -> Lamentin, `Le Trois Lieu` -> Trois Lieu, `Gymnase (vide)` ->
+    Gymnase.
+    """
+    whole = [place, place.partition(" (")[0]]
+    words = whole[1].split()
+    shorter = (" ".join(words[start:]) for start in range(1, len(words)) if words[start][:1].isupper())
+    return next((name for name in (*whole, *shorter) if length(name) <= longest), _cut(whole[1], longest))
 
 
 def _lines(templates: Sequence[str], rows: Sequence[Mapping[str, str]]) -> str:

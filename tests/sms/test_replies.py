@@ -71,6 +71,7 @@ LISTS = {
 }  # fmt: skip
 LIST_TITLE_ROOM = 17  # septets of each title in a list of three
 PLACED_TITLE_ROOM = 15  # where each line says the place
+BESIDE_TITLE_ROOM = 10  # of what a title says besides what was searched
 # Refusals that a phone can meet (circular/errors.py has those of the other doors as well).
 REFUSALS = (
     "no_such_listing", "bad_code", "sold_out", "not_reservable", "hazard", "no_longer_available", "below_minimum",
@@ -456,7 +457,15 @@ def fits(screen: Screen, state: State, language: str, least: int) -> tuple[str, 
                 line = line.replace(told[name], "#")  # its digits may go on as those that were cut
             title = segments.fit(told["title" if "title" in names(TEXTS[language][screen.row_key][0]) else "words"])
             placed = any(word[:3] in line for word in told.get("place", "").split() if word[0].isupper())
-            assert whole(title, line[2:], PLACED_TITLE_ROOM if placed else LIST_TITLE_ROOM), (title, shown)
+            room = PLACED_TITLE_ROOM if placed else LIST_TITLE_ROOM
+            beside = title.partition(" ")[2]  # without the word that was searched, which stands above the list
+            while beside != title and not line[2:].startswith((beside[:3], title[:3])):
+                beside = beside.partition(" ")[2]
+            above = bool(beside) and shown.removeprefix("CON ").lower().startswith(title[:3].lower())
+            assert whole(title, line[2:], room) or (above and whole(beside, line[2:], BESIDE_TITLE_ROOM)), (
+                title,
+                shown,
+            )
     return sms, ussd
 
 
