@@ -64,6 +64,7 @@ _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
 _NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])")  # `porte -bois`
+_EITHER = re.compile(r"(?<=\w) o (?=\w)")  # a letter alone is no word
 _OF = ("de", "d", "of", "di")
 
 
@@ -122,7 +123,7 @@ class Item(NamedTuple):
 
 def items(typed: str) -> Iterator[Item]:
     """What was typed, cut up."""
-    folded = _ONE_OF.sub("1 ", _NOT.sub("sans ", fold(typed)))
+    folded = _EITHER.sub(" or ", _ONE_OF.sub("1 ", _NOT.sub("sans ", fold(typed))))
     for number, found in enumerate(_TOKEN.finditer(folded)):
         if number == MOST_WORDS:
             return

@@ -189,8 +189,8 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     more = _cursor(found, query.limit, rung).encode() if len(rows) > query.limit else None
     del rows[query.limit :]
     names = [name.partition(":")[0] for name in left_out]
-    if wish.by_metre and "size" not in names:  # what was left out is another way to read the same number
-        names = [name for name in names if name != "quantity"]
+    if wish.either:
+        names = _of_one_number(names, wish)
     passed_over = (*names, *wish.passed_over)
     relaxed = tuple(dict.fromkeys(passed_over)) if found else ()
     if wish.span and rows and not start and _miss(wish.span, rows[0]) >= 1:
@@ -199,6 +199,13 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
     items = reading.read(rows, tree)
     return Page(items, more, search.EXACT if fits else search.ANY, relaxed, wish, nearest, rung)
+
+
+def _of_one_number(names: list[str], wish: wishes.Wish) -> list[str]:
+    """What was left out, when one number says a size or a quantity: what it was read as first, if either."""
+    if wish.by_metre:
+        return [name for name in names if name != "size"] if "size" in names else [n for n in names if n != "quantity"]
+    return [name for name in names if name != "quantity"]
 
 
 # How people give a listing's number: `41271`, `#41271`, `code 41271`, `ref. 41271`, `R 41271`.

@@ -369,7 +369,7 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     )  # fmt: skip
 
 
-_OR = ("ou", "or", "o", "oswa")  # `porte ou fenêtre`
+_OR = ("ou", "or", "oswa")  # `porte ou fenêtre`
 _MADE_OF = ("an", "en", "de")  # between a thing and its substance
 
 
@@ -680,7 +680,7 @@ def _tiers(units: tuple[Unit, ...], families: Families, least: int, by_name: boo
     for unit in things:
         if unit.parts:
             exact += [clause for part in unit.parts for clause in part.clauses(families, TITLED, len(unit.parts))]
-        elif len(unit.concepts) > 1:
+        elif len(unit.concepts) > 1 and " " not in unit.typed:
             exact.append((titled(search.word(unit.typed)),))
     if exact:
         nested.append([*nested[-1], *exact])

@@ -445,6 +445,94 @@ def test_numbers_that_are_other_words(town: Town) -> None:
     assert titles("deux roues") == ["Vélo deux roues"]
 
 
+@pytest.mark.parametrize(
+    ("q", "first", "is_exact"),
+    [
+        ("planche moins de 2 m", "Planche 150x20 cm", True),
+        ("planche 2 m maxi", "Planche 150x20 cm", True),
+        ("planche plus de 3 m", "Planche 400x20 cm", True),
+        ("tabla a partir de 3 m", "Planche 400x20 cm", True),
+        ("planche entre 2 et 3 m", "Planche 250x20 cm", True),
+        ("board between 2 and 3 m", "Planche 250x20 cm", True),
+        ("planche 200-300 cm", "Planche 250x20 cm", True),
+        ("planche plus de 5 m", "Planche 400x20 cm", False),
+    ],
+)
+def test_ranges_of_sizes(town: Town, q: str, first: str, is_exact: bool) -> None:
+    """What lies within goes first, the rest after it, the nearer first; when nothing does, that is said."""
+    for size in ("400x20", "150x20", "250x20"):
+        town.listing(title=f"Planche {size} cm", category="bois-planche")
+
+    page = queries.find(queries.query({"q": q}))
+
+    assert (page.items[0]["title"], len(page.items)) == (first, 3)
+    assert (page.mode, page.relaxed) == (("exact", ()) if is_exact else ("any", ("size",)))
+
+
+@pytest.mark.parametrize(
+    ("q", "first", "is_exact"),
+    [
+        ("salle 15 personnes", "Salle de formation 20 places", True),
+        ("salle douze places", "Salle de réunion 12 places", True),
+        ("twenty seats room", "Salle de formation 20 places", True),
+        ("room for 30", "Salle polyvalente 40 places", True),
+        ("salle 100 personnes", "Salle polyvalente 40 places", False),
+    ],
+)
+def test_rooms_hold_so_many(town: Town, q: str, first: str, is_exact: bool) -> None:
+    """The next larger room first; when none is large enough, the largest, and that is said."""
+    for title in ("Salle polyvalente 40 places", "Salle de réunion 12 places", "Salle de formation 20 places"):
+        town.listing(title=title, category="salle", kind="room", quantity=1)
+
+    page = queries.find(queries.query({"q": q}))
+
+    assert page.items[0]["title"] == first
+    assert (page.mode, page.relaxed) == (("exact", ()) if is_exact else ("any", ("size",)))
+
+
+def test_metres_of_something(town: Town) -> None:
+    """A length before a thing says how much of it, when nothing is so long; behind it, or of a plank, how long it is."""
+    town.listing(title="Câble souple", category="electricite", quantity=120, unit="m")
+    town.listing(title="Planche 2 m", category="bois-planche", quantity=1)
+    town.listing(title="Planche au mètre", category="bois-planche", quantity=9, unit="m")
+
+    assert titles("100 m de câble") == ["Câble souple"]
+    assert titles("200 m de câble") == ["Câble souple"]
+    assert queries.find(queries.query({"q": "100 m de câble"})).mode == "exact"
+    assert queries.find(queries.query({"q": "200 m de câble"})).relaxed == ("quantity",)
+    assert titles("planche 2 m") == titles("2 m planche") == ["Planche 2 m"]
+    assert titles("3 m de planche") == ["Planche au mètre"]
+
+
+def test_cubic_metres_of_a_tank(town: Town) -> None:
+    """Nobody counts tanks in cubic metres: it holds so many litres."""
+    town.listing(title="Cuve 1000 L", category="divers", quantity=3)
+    town.listing(title="Cuve 300 L", category="divers", quantity=3)
+
+    assert titles("cuve 1 m3") == ["Cuve 1000 L"]
+
+
+def test_either_of_two_things(town: Town) -> None:
+    """`ou` between two things asks for either; what stands behind a sign is left out."""
+    town.listing(title="Porte en bois", category="menuiserie-porte")
+    town.listing(title="Porte en fer", category="menuiserie-porte")
+    town.listing(title="Fenêtre aluminium", category="menuiserie-fenetre")
+
+    assert sorted(titles("porte ou fenêtre")) == ["Fenêtre aluminium", "Porte en bois", "Porte en fer"]
+    assert sorted(titles("door or window")) == ["Fenêtre aluminium", "Porte en bois", "Porte en fer"]
+    assert len(titles("porte -bois")) == len(titles("porte")) == 2
+
+
+def test_the_very_word_goes_first(town: Town) -> None:
+    """Of all that is a tank, what is called so by the word that was typed."""
+    town.listing(title="Citerne souple", category="divers")
+    town.listing(title="Cuve sur palette", category="divers")
+
+    assert titles("citerne")[0] == "Citerne souple"
+    assert titles("cuve")[0] == "Cuve sur palette"
+    assert len(titles("citerne")) == len(titles("cuve")) == 2
+
+
 def test_pages_hold_while_others_publish(town: Town) -> None:
     """No listing twice, none missed, though some are published, reserved and withdrawn between two pages."""
     with db.transaction(), catalog.bulk():
