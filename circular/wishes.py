@@ -609,6 +609,7 @@ def _reach(word: str, lexicon: Lexicon) -> float:
 SURE_SHORT, SURE, SURE_LONG = 0.9, 1.3, 2.3
 TOGETHER = 0.5  # less, when it makes a term with its neighbours
 PART = 0.4  # more, when it means nothing outside longer terms
+OTHER = 0.4  # more, when four letters or fewer are not only out of order or incomplete: `loto` is no loo
 ALIKE = 0.8  # more, and what many listings have still goes first
 LONG = 6  # letters of a word that is put right though no listing has what it means
 COMMON = 30  # listings that make a word common
@@ -629,7 +630,7 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
 
     for candidate in lexicon.sounds.get(vocabulary.sound(word), ()):
         distance = OSA.distance(word, candidate)
-        if distance <= (max(2, (len(word) + 1) // 2) if len(word) > 3 else 1):
+        if distance <= (max(2, (len(word) + 1) // 2) if len(word) > 4 else 1):
             offer(candidate, 0.4 + 0.2 * distance)
     for candidate in lexicon.beginning(word):
         offer(candidate, min(0.5 + 0.15 * (len(candidate) - len(word)), SURE))
@@ -637,7 +638,8 @@ def _costs(word: str, lexicon: Lexicon, spots: Mapping[str, Spot]) -> dict[str, 
         most = 1 if len(word) < 6 else 2
         for pool, handicap in ((lexicon.singles, 0.0), (_LONG_LITTLE, 0.2 - PART), (lexicon.run_on, 0.3 - PART)):
             for candidate, distance in _near(word, vocabulary.starting(pool, word[0]), most):
-                offer(candidate, distance + handicap)
+                told_apart = len(word) < 5 and len(candidate) <= len(word) and sorted(word) != sorted(candidate)
+                offer(candidate, distance + handicap + (OTHER if told_apart else 0))
         if min(costs.values(), default=FAR) > 1:
             named = [one for name in spots for one in name.split() if len(one) > 3 and one[0] == word[0]]
             for candidate, distance in _near(word, [*named, *search.noted_words(word[:2], MOST_NOTED)], most):
