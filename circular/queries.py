@@ -561,8 +561,9 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
         sql, params = _statement(catalog.COLUMNS, narrowed, query, amount)
         now = clock.now_ms()
         found = db.row(f"{sql} ORDER BY {match.order} {order} LIMIT 1", now, now, *params)
-        if found is not None:
-            return catalog.facts_of([found])[0]
+        for listing in catalog.facts_of([found]) if found is not None else ():
+            if not wish.span or wish.span.miss(listing["title"], listing["dimensions"]) < 1:
+                return listing
     return None
 
 

@@ -78,6 +78,20 @@ def test_facets_and_quantities(town: Town) -> None:
     assert sorted(told()) == [(person, code) for person in people[:7]]
 
 
+def test_ranges(town: Town) -> None:
+    """A room that is too small, a plank that is too short, is not what somebody waits for."""
+    person = town.person("+596696000100").person_id
+    for words in ("salle 25 personnes", "planche plus de 3 m"):
+        add(town, "+596696000100", q=words)
+
+    town.listing(title="Salle de réunion 12 places", category="salle", kind="room", quantity=1)
+    town.listing(title="Planche 200x20 cm", category="bois-planche")
+    assert told() == []
+
+    larger = town.listing(title="Salle polyvalente 40 places", category="salle", kind="room", quantity=1)
+    assert told() == [(person, larger["code"])]
+
+
 def test_one_text_a_day(town: Town, traveller: time_machine.Traveller) -> None:
     """Whatever matches, however many alerts; what came meanwhile is told the next day, in the morning."""
     person = town.person().person_id
