@@ -1,7 +1,7 @@
 """Alerts: saved searches. When something is published that one finds, its person is told, once a day at the most.
 
-What an alert finds is what `queries.find` finds exactly: listings that hold each of its words, in the title or anywhere
-(category labels in six languages too), and one token for each facet. So a listing is matched by its words alone: each
+What an alert finds is what `queries.find` finds exactly: listings that hold a token of each thing, size and facet that it
+asks for (`queries.tokens`). So a listing is matched by its words alone: each
 alert waits under its rarest token, a batch of new listings looks up the tokens that it holds, and an alert is read once
 for each batch at the most (10,000 alerts and 1,000 listings: not ten million comparisons). An alert that has a hit looks no
 further until its person was told; what to tell, the search itself chooses then: the lot that was found, if it is still there.

@@ -18,7 +18,7 @@ import orjson
 from peewee import BigAutoField, BigIntegerField, FloatField, IntegerField, TextField
 from stdnum import damm
 
-from circular import categories, clock, db, places, ranges, search, settings, vocabulary
+from circular import categories, clock, db, measures, places, ranges, search, settings, vocabulary
 from circular.checks import MILLI, MISSING, Fields, read_number
 from circular.errors import FieldErrors, Refusal
 from circular.people import Actor
@@ -620,6 +620,8 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
+    sizes = search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))
+    seats = measures.seats_of(listing["title"]) if listing["kind"] != "material" else 0
     others = [
         *dict.fromkeys(map(search.word, description)),
         *(lexicon.told[one] for one in lexicon.meaning(description, described, language)),
@@ -630,7 +632,9 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
             else ()
         ),
         _recall(("sort terms", *sort), lambda: _sort_terms(category, *sort)),
-        *(search.size(mm) for mm in search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))),
+        *map(search.size, sizes),
+        *([ranges.length(max(sizes))] if sizes else ()),
+        *([ranges.seats(seats)] if seats else ()),
         ranges.quantity(listing["quantity"]),
         ranges.price(listing["price_cents"]),
         *_squares(listing),
@@ -955,7 +959,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 5  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 6  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

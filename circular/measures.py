@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from circular import search
+from circular import ranges, search
 from circular.text import NUMBER_WORDS, Pattern, analyse, fold
 from circular.vocabulary import LITTLE, Lexicon
 
@@ -27,28 +27,28 @@ COUNTED = {
     **{word: number for word, number in NUMBER_WORDS.items() if number > 1 and word not in ("four", "set")},
     "ven": 20,
 }
-# What a room's number counts: stems.
-SEATS = frozenset(
-    "asiento lugar lugare moun people person persona personne pessoa place plas plaza poste postes seat seater".split()
-)
+# What a room's number counts.
+_SEATS = "asiento lugar lugares moun people person persona personne pessoa place plas plaza poste seat seater"
+SEATS = frozenset(analyse(_SEATS))
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,3})?"
-_LONG = rf"(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m)(?!\w)"
-_MOST = (
-    r"(?:(?:pas|pa|no|not|nao)\ (?:plus|plis|more|mas|mais)\ (?:de|than|que|pase)"
-    r"|(?:moins|less|menos|mwens)\ (?:de|than|que|pase)|under|below|jusqu\W?a|up\ to|hasta|ate|maximum|max)"
-)
-_LEAST = (
-    r"(?:(?:plus|more|mas|mais|plis)\ (?:de|than|que|pase)|over|above|minimum|min|au\ moins|at\ least|al\ menos|pelo\ menos"
-    r"|omwen|a\ partir\ de|desde)"
-)
+_LONG = rf"(?<![\w.,])(?:\d{{1,3}}\s?m\s?\d{{2}}|{_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m))(?!\w)"
+_NONE = r"(?:pas|pa|no|not|nao)"
+_MORE, _LESS, _THAN = r"(?:plus|plis|more|mas|mais)", r"(?:moins|mwens|less|menos)", r"(?:de|than|que|ke|pase)"
+# At most, at least: before a number, or on either side of it.
+_MOST = rf"(?:{_NONE}\ {_MORE}\ {_THAN}|{_LESS}\ {_THAN}|under|below|jusqu\W?a|up\ to|hasta|ate)"
+_LEAST = rf"(?:{_NONE}\ {_LESS}\ {_THAN}|{_MORE}\ {_THAN}|over|above|omwen|a\ partir\ de|desde)"
+_AT_MOST = r"(?:maximum|maximo|maxi|max|au\ plus|at\ most)"
+_AT_LEAST = r"(?:minimum|minimo|mini|min|au\ moins|at\ least|al\ menos|pelo\ menos|omwen)"
+_UPWARDS = r"(?:(?:et|ou)\ plus|or\ more|o\ mas|ou\ mais)"
 _TOKEN = Pattern(
     rf"""(?P<pair>(?<![\w.,])\d{{1,6}}(?:[.,]\d{{1,3}})?\s*(?:mm|cm|m)?(?:\s*[x×*]\s*\d{{1,6}}(?:[.,]\d{{1,3}})?\s*(?:mm|cm|m)?){{1,2}}(?!\w))
-    |(?P<price>(?<![\w.,])(?:\d{{1,3}}(?:\ \d{{3}})+|\d{{1,5}})(?:[.,]\d{{1,2}})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
+    |(?P<price>(?:(?<!\w)(?:entre|between)\ \d{{1,5}}(?:[.,]\d{{1,2}})?\s*(?:€|euros?|eur)?\s*(?:et|and|y|e|ak)\ )?
+        (?<![\w.,])(?:\d{{1,3}}(?:\ \d{{3}}){{1,2}}|\d{{1,5}})(?:[.,]\d{{1,2}})?\s*(?:€|euros|eur(?!\w)|euro(?!\s*pal))(?!\w)
         |(?<!\w)(?:€|eur)\s?\d{{1,5}}(?:[.,]\d{{1,2}})?(?!\w))
     |(?P<metres>(?<![\w.,])\d{{1,3}}\s?m\s?\d{{2}}(?!\w))
     |(?P<range>(?:(?<!\w)(?:entre|between|from|de)\s+)?(?<![\w.,]){_NUMBER}\s*(?:mm|cm|m)?\s*(?:et|and|y|e|a|to|ak|-)\s*{_LONG})
-    |(?P<most>(?<!\w){_MOST}\s+{_LONG}|{_LONG}\s*(?:maximum|maximo|maxi?)(?!\w))
-    |(?P<least>(?<!\w){_LEAST}\s+{_LONG}|{_LONG}\s*(?:minimum|minimo|mini?|(?:et|ou)\ plus|or\ more|o\ mas|ou\ mais)(?!\w))
+    |(?P<most>(?<!\w)(?:{_MOST}|{_AT_MOST})\s+{_LONG}|{_LONG}\s*{_AT_MOST}(?!\w))
+    |(?P<least>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s+{_LONG}|{_LONG}\s*(?:{_AT_LEAST}|{_UPWARDS})(?!\w))
     |(?P<measure>(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<mark>(?<![\w.,]){_NUMBER}\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
     |(?P<number>(?<![\w.,])\d{{1,4}}(?:[.,]\d{{1,3}})?(?!\w))
@@ -58,14 +58,16 @@ _TOKEN = Pattern(
 # Before a price, what makes the least of it, which no search knows; `pas plus de` does not. Compiled when a price is named.
 _LEAST_PRICE = (
     r"(?:(?<!\bpas )(?<!\bau )(?<!\bno )(?<!\bnot )(?<!\bnao )(?<!\bpa )\b(?:plus|more|mas|mais|pase)(?: (?:de|than|d|que))?"
+    r"|\b(?:pas|pa|no|not|nao) (?:moins|mwens|less|menos) (?:de|than|que|ke)"
     r"|\b(?:over|above|a partir de|minimum|min|au moins|at least|al menos|pelo menos|desde|omwen))\s*$"
 )
 _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
+_END = re.compile(r"(\d{1,3})\s?m\s?(\d{2})(?!\w)|(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
 _NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])")  # `porte -bois`
-_EITHER = re.compile(r"(?<=\w) o (?=\w)")  # a letter alone is no word
-_OF = ("de", "d", "of", "di")
+_EITHER = re.compile(r"(?<=\w) o (?!mas\b)(?=\w)")  # a letter alone is no word
+_OF = ("de", "of", "di")
 
 
 class Amount(NamedTuple):
@@ -91,11 +93,15 @@ class Span(NamedTuple):
     high: int
     seated: bool = False
 
+    def tokens(self) -> list[str]:
+        """Any of these has what may lie within it."""
+        return ranges.seats_for(self.low) if self.seated else ranges.lengths(self.low, self.high)
+
     def miss(self, title: str, dimensions: Mapping[str, Any]) -> float:
         """How far a listing is from it: below 1 when it lies within, the next larger room before all others."""
         if self.seated:
-            seats = max((int(number) for number in _SEATED.findall(fold(title))), default=0)
-            return (seats - self.low) / 10_000 if seats >= self.low else 1 + self.low - seats
+            seats = seats_of(title)
+            return (seats - self.low) / _NO_END if seats >= self.low else 1 + self.low - seats
         longest = max(search.sizes_of(title, dimensions), default=0)
         if not longest:
             return search.FAR
@@ -103,7 +109,12 @@ class Span(NamedTuple):
         return 0 if near == longest else 1 + round(abs(math.log2(near / longest)), 1)
 
 
-_SEATED = re.compile(r"(?<![\w.,])(\d{1,4}) (?:" + "|".join(sorted(SEATS)) + r")s?(?!\w)")
+def seats_of(title: str) -> int:
+    """How many people a room or a workshop has places for by its title; 0 when that does not say."""
+    return max((int(number) for number in _SEATED.findall(fold(title))), default=0)
+
+
+_SEATED = Pattern(r"(?<![\w.,])(\d{1,4}) (?:" + "|".join(_SEATS.split()) + r")s?(?!\w)")
 _NO_END = 10**9
 
 
@@ -137,7 +148,8 @@ def items(typed: str) -> Iterator[Item]:
                 "size", text, text, readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
             )
         elif kind == "price":
-            whole, _, part = re.sub(r"[^\d.,]", "", text).replace(",", ".").partition(".")
+            most = re.split(r"(?<=[\d€rs])\s*(?:et|and|y|e|ak)\s", text)[-1]
+            whole, _, part = re.sub(r"[^\d.,]", "", most).replace(",", ".").partition(".")
             cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
             yield Item("price", text, text, price=None if re.search(_LEAST_PRICE, folded[: found.start()]) else cents)
         elif kind == "mark":  # `1000 L`, `18V`: no field has it, a title may
@@ -166,9 +178,12 @@ def _measured(text: str) -> Item:
 
 def _spanned(kind: str, text: str) -> Item:
     """`moins de 2 m`, `entre 2 et 3 m`, `3 m minimum`."""
-    sides = _SIDE.findall(text)
-    unit = sides[-1][1] or "m"
-    ends = sorted(search.millimetres(number, own or unit) for number, own in sides)
+    sides = _END.findall(text)
+    unit = sides[-1][3] or "m"
+    ends = sorted(
+        int(whole) * 1000 + int(part) * 10 if whole else search.millimetres(number, own or unit)
+        for whole, part, number, own in sides
+    )
     low, high = (ends[0], ends[-1]) if kind == "range" else (0, ends[0]) if kind == "most" else (ends[0], _NO_END)
     amount = Amount(ends[0], "m") if kind == "least" and unit == "m" else None
     return Item("span", text, text, amount=amount, span=Span(low, high))
@@ -183,7 +198,7 @@ def is_by_the_metre(item: Item, following: str) -> bool:
     """True when a length before a thing says how much of it, rather than how long: `100 m de câble`."""
     if item.amount is None or item.amount.unit != "m":
         return False
-    return following in _OF or item.amount.milli >= LONG or item.kind == "span"
+    return following in _OF or item.amount.milli >= LONG
 
 
 def glued(found: list[Item], lexicon: Lexicon) -> list[Item]:

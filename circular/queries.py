@@ -132,6 +132,7 @@ class Page(NamedTuple):
     wish: wishes.Wish = wishes.Wish()
     nearest: tuple[dict[str, Any], ...] = ()
     rung: int = 0
+    code: str = ""  # the number that was asked for, when nothing else was
 
 
 class _Asked(NamedTuple):
@@ -145,7 +146,8 @@ class _Asked(NamedTuple):
     looked_at: int  # newest listings of a tier that are looked at for as many; 0: all
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
-    span: measures.Span | None  # what lies within it goes first
+    span: measures.Span | None  # the nearer to it go first
+    within: bool  # and none else
     broad: bool  # in the town's order of categories
     tree: catalog.Tree
     columns: str  # of what fits
@@ -164,7 +166,7 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
     """
     counters = db.counters()
     if (code := _CODE.fullmatch(query.q)) and (named := _coded(query, code[1], reading, categories.tree(counters))):
-        return Page(named, None)
+        return Page(named, None, code=code[1])
     wish, tree = wishes.read(query.q, counters), categories.tree(counters)
     if wish.said and wish.empty:  # only signs and little words, or words that nothing here has
         return Page([], None, wish=wish)
@@ -193,8 +195,6 @@ def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
         names = _of_one_number(names, wish)
     passed_over = (*names, *wish.passed_over)
     relaxed = tuple(dict.fromkeys(passed_over)) if found else ()
-    if wish.span and rows and not start and _miss(wish.span, rows[0]) >= 1:
-        relaxed = (*relaxed, "size")
     fits = not relaxed and not wish.ignored and (not rows or _fits(wish, rows[0].id))
     nearest = () if rows or start else tuple(_nearest(query, wish, tree, reading))
     items = reading.read(rows, tree)
@@ -216,11 +216,14 @@ _CODE = re.compile(
 
 def _coded(query: Query, code: str, reading: catalog.Reading, tree: catalog.Tree) -> list[dict[str, Any]]:
     """The listing that somebody asks for by its number, which texts and labels tell, if it passes the filters."""
-    match = search.Match("listing l", "l.code = ? AND l.status = 'published'", (code,), "l.id")
-    sql, params = _statement(reading.columns, match, query, None)
+    sql, params = _statement(reading.columns, _of_code(code), query, None)
     now = clock.now_ms()
     rows, filters = catalog.rows_of(db.rows(sql, now, now, *params)), search.all_of(_narrowing(query))
     return reading.read([row for row in rows if not filters or _is_among(filters, row.id)], tree)
+
+
+def _of_code(code: str) -> search.Match:
+    return search.Match("listing l", "l.code = ? AND l.status = 'published'", (code,), "l.id")
 
 
 def speaks_of(listing: Mapping[str, Any], words: str, unit: str = "") -> bool:
@@ -304,7 +307,8 @@ def _asked(
             facets.append(search.any_of(search.has(token) for token in wish.spot.tokens))
     sized, counted = wish.asks(left_out)
     if sized:
-        facets.append(wishes.in_size(wish))
+        behind = wish.span is not None and db.counters().get(search.REINDEX)  # some listings have no such token yet
+        facets.append(wishes.in_size(wish._replace(span=None) if behind else wish))
     amount = wish.amount if counted else None
     if amount is not None:
         facets.append(_so_many(amount))
@@ -313,7 +317,9 @@ def _asked(
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
-    return _Asked(query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, broad, tree, columns)
+    return _Asked(
+        query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, broad, tree, columns
+    )
 
 
 def _so_many(amount: measures.Amount) -> str:
@@ -327,7 +333,8 @@ def _so_many(amount: measures.Amount) -> str:
 
 
 def _tiers(asked: _Asked) -> tuple[str, ...]:
-    by_name = not (asked.sizes or asked.span)  # the nearest size goes before the very word
+    within = asked.span is not None and asked.within and not asked.span.seated
+    by_name = not asked.sizes and (asked.span is None or within)  # the nearest size goes before the very word
     return wishes.tiers(asked.units, asked.tree.families, asked.least, by_name=by_name)
 
 
@@ -413,6 +420,8 @@ def _window(
             break
         size = WINDOW
     lowest = found[-1].id if found else 0
+    if asked.span and asked.within:  # steps are wider than what was asked for
+        found = [one for one in found if _miss(asked.span, one) < 1]
     if passed:
         found = [one for one in found if one.id not in passed]
     if ordered or late:
@@ -468,7 +477,8 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     for expression in wishes.instead(wish):
         asked = _Asked(
             query=query, units=(), least=wishes.SPOKEN, narrowed=search.all_of([*facets, expression]), amount=None,
-            looked_at=0, near=query.near or query.home, sizes=(), span=None, broad=False, tree=tree, columns=reading.columns,
+            looked_at=0, near=query.near or query.home, sizes=(), span=None, within=False,
+            broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
@@ -528,7 +538,7 @@ def tally(query: Query, page: Page, most: int) -> Mapping[Sort, int]:
             *present, *params, *match.params, limit,
         )  # fmt: skip
 
-    found = search.newest(_anywhere(asked), fetch, most, most)
+    found = fetch(_of_code(page.code), 1) if page.code else search.newest(_anywhere(asked), fetch, most, most)
     return {Sort(*sort): number for sort, number in collections.Counter(found).items()}
 
 
@@ -551,9 +561,9 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     wish = wishes.read(query.q)
     query = _priced(query, wish)
     amount = wish.amount if wish.asks()[1] else None
-    match = search.matching(
-        search.all_of(search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query))
-    )
+    held = [search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query)]
+    sized = [wishes.in_size(wish)] if wish.asks()[0] else []  # several sizes are of one way to read them
+    match = search.matching(search.all_of([*held, *sized]))
     for condition, order in (("=", "ASC"), (">", "DESC")):
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)

@@ -2,8 +2,9 @@
 
 Without them, to find the few that fit among many that have a word, each of the many is read: 49 ms at 100k listings for a
 word of a twentieth of them and a place where none of these is, and ten times that at 1M. A listing has one token for the
-step that its quantity is on, one for its price's, and two for the squares that it stands in; a query asks for any of the
-steps, or of the squares, that may fit, and the rows of those are then compared exactly.
+step that its quantity is on, one for its price's, one for its longest side's or a room's seats', and two for the squares
+that it stands in; a query asks for any of the steps, or of the squares, that may fit, and the rows of those are then
+compared exactly.
 """
 
 from __future__ import annotations
@@ -16,6 +17,35 @@ from circular.search import facet
 _STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300, 500, 1000, 2000, 5000)
 QUANTITIES = tuple(1000 * step for step in _STEPS)  # thousandths: the least of each step
 PRICES = (1, 101, 201, 501, 1001, 2001, 5001, 10_001, 50_001)  # cents; what is free is on a step of its own
+# What people ask for a range of has a step of its own, so that the rows beyond it need not be read.
+LENGTHS = (
+    50,
+    100,
+    150,
+    200,
+    300,
+    400,
+    500,
+    600,
+    700,
+    800,
+    900,
+    1000,
+    1200,
+    1500,
+    1800,
+    2000,
+    2200,
+    2500,
+    3000,
+    3500,
+    4000,
+    5000,
+    6000,
+    8000,
+    10_000,
+)  # mm
+SEATS = (2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100, 150, 200, 300)
 SIDES = {"f": 0.05, "g": 0.5}  # degrees of a square's side: 5.5 and 55 km
 MOST_SQUARES = 49  # that a circle may touch; a larger one hardly narrows anything on an island
 KM_OF_A_DEGREE = 111.195
@@ -45,6 +75,31 @@ def at_most(cents: int) -> list[str]:
 def not_free() -> list[str]:
     """Any of these tokens has what costs something."""
     return [facet("e", step) for step in range(1, len(PRICES) + 1)]
+
+
+def length(mm: int) -> str:
+    """The token of a listing's longest side."""
+    return facet("l", _step(LENGTHS, mm))
+
+
+def lengths(low: int, high: int) -> list[str]:
+    """Any of these tokens has what may be as long as that, mm."""
+    return [facet("l", step) for step in range(_step(LENGTHS, low), _step(LENGTHS, high) + 1)]
+
+
+def seats(number: int) -> str:
+    """The token of how many people a room holds."""
+    return facet("h", _step(SEATS, number))
+
+
+def seats_for(number: int) -> list[str]:
+    """Any of these tokens has what may hold so many people."""
+    return [facet("h", step) for step in range(_step(SEATS, number), 2 * len(SEATS) + 1)]
+
+
+def _step(steps: tuple[int, ...], value: int) -> int:
+    """Odd for one of the steps itself, even for what lies between two."""
+    return bisect.bisect_left(steps, value) + bisect.bisect(steps, value)
 
 
 def squares(latitude: float, longitude: float) -> list[str]:

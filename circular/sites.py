@@ -22,7 +22,7 @@ def revise(actor: Actor, code: str, changes: Mapping[str, Any], revision: int | 
     with db.transaction():
         before = places.get_site(code)["available_from"]
         site = places.revise_site(actor, code, changes, revision)
-        if {"lat", "lon"} & set(changes):
+        if {"lat", "lon", "name"} & set(changes):
             catalog.reindex("site", site["id"])
         if site["available_from"] != before:
             moved = catalog.move_with_site(site["id"], before, site["available_from"])

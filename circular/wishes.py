@@ -29,7 +29,7 @@ FIELDS = {
     "as-new": "xsas0new",
     "to-repair": "xsto0repair",
     "for-parts": "xsparts",
-}  # fmt: skip_RUN_ON = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
+}  # fmt: skip
 
 
 # How much of a listing must be what is asked for: it speaks of it anywhere; in its title or category, or anywhere of what a
@@ -93,8 +93,8 @@ class Spot(NamedTuple):
 
 class Wish(NamedTuple):
     """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do, and so will a title that
-    has one of `marks`. `span`: a range that goes before. `either`: one number says the size or the quantity; `by_metre`: the
-    quantity sooner.
+    has one of `marks`. `span`: a range of them, or of seats. `either`: one number says the size or the quantity;
+    `by_metre`: the quantity sooner (`100 m de câble`, `3 m3`).
     """
 
     units: tuple[Unit, ...] = ()
@@ -116,7 +116,7 @@ class Wish(NamedTuple):
     @property
     def sized(self) -> bool:
         """True when it has to measure or to hold so much."""
-        return bool(self.sizes or self.marks)
+        return bool(self.sizes or self.marks or self.span)
 
     def asks(self, left_out: Container[str] = ()) -> tuple[bool, bool]:
         """Whether it has to measure so much, and whether so much of it has to be there, but for what is left out. Of a
@@ -133,7 +133,7 @@ class Wish(NamedTuple):
     @property
     def empty(self) -> bool:
         """True when there is nothing to look for: so many of what nobody knows is nothing."""
-        named = self.units or self.sized or self.span or self.spot or self.price is not None
+        named = self.units or self.sized or self.spot or self.price is not None
         return not (named or (self.amount and not self.ignored))
 
 
@@ -267,7 +267,8 @@ def _units(items: list[Item], known: Known) -> tuple[list[Unit], list[Item]]:
             units += [unit for unit in things[at] if not (roomy and unit.typed in measures.SEATS)]
         elif group.kind == "number":
             whole = group.text.isdigit() and int(group.text) > 0
-            if roomy and whole and (first in measures.SEATS or (units and _is_room(units[-1], known.lexicon))):
+            last = bool(units) and _is_room(units[-1], known.lexicon) and not (at + 1 < len(groups) and things[at + 1])
+            if roomy and whole and (first in measures.SEATS or last):
                 said.append(group._replace(sizes=(), marks=(), span=measures.seated(group.text)))
             elif units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
                 said.append(group)
@@ -423,8 +424,9 @@ def _read_spots(_version: int | None, _database: int) -> dict[str, Spot]:
         for key in itertools.chain.from_iterable(map(_names, (name, *commune["also"]))):
             tokens = (search.facet("m", commune["insee"]), *((key,) if " " not in key else ()))
             found.setdefault(key, Spot(name, tokens, (commune["latitude"], commune["longitude"])))
-        for postcode in commune["postcodes"]:
-            found.setdefault(postcode, Spot(name, tokens[:1], (commune["latitude"], commune["longitude"])))
+        for postcode in commune["postcodes"]:  # some communes share one
+            shared = found.get(postcode, Spot(name, (), (commune["latitude"], commune["longitude"])))
+            found[postcode] = shared._replace(tokens=(*shared.tokens, tokens[0]))
     for number, name, latitude, longitude in places.points():
         point = (latitude, longitude) if latitude is not None and longitude is not None else None
         for key in _names(name):
@@ -515,7 +517,7 @@ def _has_meaning(items: list[Item], known: Known) -> list[bool]:
     lexicon = known.lexicon
     right = [
         item.kind != "word" or item.text in LITTLE or item.text in lexicon.meanings or item.text in known.means
-        or item.text in lexicon.never
+        or item.text in lexicon.never or item.text in measures.SEATS
         for item in items
     ]  # fmt: skip
     if not all(right):
@@ -773,8 +775,8 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
     that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
     things = _things_of(wish.units)
-    sized, counted = wish.asks()
-    least = SPOKEN if families is None else least_of(sized=sized, counted=counted)
+    sized, counted = wish.asks() if families is not None else (False, False)
+    least = least_of(sized=sized, counted=counted)
     said = clauses(things, families, least)
     said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
     found = ["|".join(dict.fromkeys(clause)) for clause in said]
@@ -783,9 +785,11 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
     marks = _marked(wish) if sized else []
     parts = [dict.fromkeys(map(search.size, part)) for part in zip(*(wish.sizes if sized else ()), strict=True)]
     found += ["|".join((*part, *marks)) for part in parts or ([{}] if marks else [])]
+    if sized and wish.span is not None:
+        found.append("|".join(wish.span.tokens()))
     if wish.amount is not None and wish.amount.unit and counted:
         found.append("|".join(search.facet("u", unit) for unit in wish.amount.units))
-    if wish.price is not None:
+    if wish.price is not None and families is not None:
         found.append("|".join(ranges.at_most(wish.price)))
     return [*found, *map(search.word, wish.ignored)]
 
@@ -793,7 +797,9 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
 def in_size(wish: Wish) -> str:
     """An expression for the listings that measure, or hold, what is wanted."""
     ways = [all_of(has(search.size(mm)) for mm in way) for way in wish.sizes]
-    return any_of([*ways, *map(has, _marked(wish))])
+    exactly = [*ways, *map(has, _marked(wish))]
+    within = map(has, wish.span.tokens()) if wish.span else ()
+    return all_of(any_of(some) for some in (exactly, list(within)) if some)
 
 
 def _marked(wish: Wish) -> list[str]:

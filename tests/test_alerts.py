@@ -92,6 +92,19 @@ def test_ranges(town: Town) -> None:
     assert told() == [(person, larger["code"])]
 
 
+def test_sizes_are_of_one_reading(town: Town) -> None:
+    """`200x20` is in centimetres or in millimetres, and never half of each."""
+    person = town.person("+596696000100").person_id
+    add(town, "+596696000100", q="planche 200x20")
+
+    town.listing(title="Planche 300x20 cm", category="bois-planche")
+    town.listing(title="Planche 2000x2 mm", category="bois-planche")
+    assert told() == []
+
+    same = town.listing(title="Planche 200x20 cm", category="bois-planche")
+    assert told() == [(person, same["code"])]
+
+
 def test_one_text_a_day(town: Town, traveller: time_machine.Traveller) -> None:
     """Whatever matches, however many alerts; what came meanwhile is told the next day, in the morning."""
     person = town.person().person_id

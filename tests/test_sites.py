@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from circular import catalog, db, kits, people, places, projects, reservations, sites, waitlist
+from circular import catalog, db, kits, people, places, projects, queries, reservations, sites, waitlist
 from circular.errors import Refusal
 from circular.people import Actor
 from sms import outbox
@@ -55,6 +55,19 @@ def _monday() -> Any:
 
 
 # --- known before it comes down ---------------------------------------------------------------------------------------
+def test_a_site_is_searched_by_its_name(town: Town) -> None:
+    """By the one that it has now."""
+    open_site()
+    town.listing(title="Poutre acier", category="metal", site="gymnase")
+
+    def found(q: str) -> list[str]:
+        return [one["title"] for one in queries.find(queries.query({"q": q})).items]
+
+    assert found("gymnase") == found("poutre gymnase") == ["Poutre acier"]
+    sites.revise(ADMIN, "gymnase", {"name": "Ancien hôpital"}, None)
+    assert (found("gymnase"), found("hopital")) == ([], ["Poutre acier"])
+
+
 def test_a_site_and_its_listings(town: Town, client: FlaskClient) -> None:
     """Staff open a site; a lot without a day of its own has the site's, and the site shows what comes out of it."""
     staff = town.token("staff", "la-sphere")
