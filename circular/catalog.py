@@ -620,7 +620,8 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
-    sizes = search.sizes_of(listing["title"], orjson.loads(listing["dimensions"]))
+    dimensions = orjson.loads(listing["dimensions"])
+    longest = search.longest(listing["title"], dimensions)
     seats = measures.seats_of(listing["title"]) if listing["kind"] != "material" else 0
     others = [
         *dict.fromkeys(map(search.word, description)),
@@ -632,8 +633,8 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
             else ()
         ),
         _recall(("sort terms", *sort), lambda: _sort_terms(category, *sort)),
-        *map(search.size, sizes),
-        *([ranges.length(max(sizes))] if sizes else ()),
+        *map(search.size, dict.fromkeys(search.sizes_of(listing["title"], dimensions))),
+        *([ranges.length(longest)] if longest else ()),
         *([ranges.seats(seats)] if seats else ()),
         ranges.quantity(listing["quantity"]),
         ranges.price(listing["price_cents"]),

@@ -18,6 +18,7 @@ UNITS = {
     "tons": "t", "tonelada": "t", "toneladas": "t",
 }  # fmt: skip
 MASSES = {"kg": 1, "t": 1000}
+LEAST_SIZE = 10  # a bare number below is no size
 LITRES = 1000  # of a cubic metre
 LONG = 7000  # mm: what is longer is no plank, and so many metres of something
 # Numbers that people write out. One counts where a digit would: before the first thing (`neuf portes` are nine doors,
@@ -35,8 +36,8 @@ _LONG = rf"(?<![\w.,])(?:\d{{1,3}}\s?m\s?\d{{2}}|{_NUMBER}\s*(?:mm|cm|metres?|me
 _NONE = r"(?:pas|pa|no|not|nao)"
 _MORE, _LESS, _THAN = r"(?:plus|plis|more|mas|mais)", r"(?:moins|mwens|less|menos)", r"(?:de|than|que|ke|pase)"
 # At most, at least: before a number, or on either side of it.
-_MOST = rf"(?:{_NONE}\ {_MORE}\ {_THAN}|{_LESS}\ {_THAN}|under|below|jusqu\W?a|up\ to|hasta|ate)"
-_LEAST = rf"(?:{_NONE}\ {_LESS}\ {_THAN}|{_MORE}\ {_THAN}|over|above|omwen|a\ partir\ de|desde)"
+_MOST = rf"(?:{_NONE}\ {_MORE}\ {_THAN}|{_LESS}\ {_THAN}|under|below|jusqu\W?a|up\ to|hasta|ate|<=?)"
+_LEAST = rf"(?:{_NONE}\ {_LESS}\ {_THAN}|{_MORE}\ {_THAN}|over|above|omwen|a\ partir\ de|desde|>=?)"
 _AT_MOST = r"(?:maximum|maximo|maxi|max|au\ plus|at\ most)"
 _AT_LEAST = r"(?:minimum|minimo|mini|min|au\ moins|at\ least|al\ menos|pelo\ menos|omwen)"
 _UPWARDS = r"(?:(?:et|ou)\ plus|or\ more|o\ mas|ou\ mais)"
@@ -47,8 +48,10 @@ _TOKEN = Pattern(
         |(?<!\w)(?:€|eur)\s?\d{{1,5}}(?:[.,]\d{{1,2}})?(?!\w))
     |(?P<metres>(?<![\w.,])\d{{1,3}}\s?m\s?\d{{2}}(?!\w))
     |(?P<range>(?:(?<!\w)(?:entre|between|from|de)\s+)?(?<![\w.,]){_NUMBER}\s*(?:mm|cm|m)?\s*(?:et|and|y|e|a|to|ak|-)\s*{_LONG})
-    |(?P<most>(?<!\w)(?:{_MOST}|{_AT_MOST})\s+{_LONG}|{_LONG}\s*{_AT_MOST}(?!\w))
-    |(?P<least>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s+{_LONG}|{_LONG}\s*(?:{_AT_LEAST}|{_UPWARDS})(?!\w))
+    |(?P<most>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_LONG}|{_LONG}\s*{_AT_MOST}(?!\w))
+    |(?P<least>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_LONG}|{_LONG}\s*(?:{_AT_LEAST}|{_UPWARDS})(?!\w))
+    |(?P<fewer>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_NUMBER}(?=\s*$))
+    |(?P<more>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_NUMBER}(?=\s*$))
     |(?P<measure>(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<mark>(?<![\w.,]){_NUMBER}\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
     |(?P<number>(?<![\w.,])\d{{1,4}}(?:[.,]\d{{1,3}})?(?!\w))
@@ -66,7 +69,7 @@ _END = re.compile(r"(\d{1,3})\s?m\s?(\d{2})(?!\w)|(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
 _NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])")  # `porte -bois`
-_EITHER = re.compile(r"(?<=\w) o (?!mas\b)(?=\w)")  # a letter alone is no word
+_LETTER = re.compile(r"(?<=\w) ([oye]) (?!mas\b)(?=\w)")  # a letter alone is no word
 _OF = ("de", "of", "di")
 
 
@@ -102,7 +105,7 @@ class Span(NamedTuple):
         if self.seated:
             seats = seats_of(title)
             return (seats - self.low) / _NO_END if seats >= self.low else 1 + self.low - seats
-        longest = max(search.sizes_of(title, dimensions), default=0)
+        longest = search.longest(title, dimensions)
         if not longest:
             return search.FAR
         near = min(max(longest, self.low), self.high)
@@ -134,7 +137,7 @@ class Item(NamedTuple):
 
 def items(typed: str) -> Iterator[Item]:
     """What was typed, cut up."""
-    folded = _EITHER.sub(" or ", _ONE_OF.sub("1 ", _NOT.sub("sans ", fold(typed))))
+    folded = _LETTER.sub(_said, _ONE_OF.sub("1 ", _NOT.sub("sans ", fold(typed))))
     for number, found in enumerate(_TOKEN.finditer(folded)):
         if number == MOST_WORDS:
             return
@@ -144,9 +147,7 @@ def items(typed: str) -> Iterator[Item]:
                 yield Item("word", stem, text)
         elif kind == "pair":
             parts = _SIDE.findall(text)
-            yield Item(
-                "size", text, text, readings([n for n, _ in parts], next((u for _, u in reversed(parts) if u), ""))
-            )
+            yield Item("size", text, text, _sides(parts))
         elif kind == "price":
             most = re.split(r"(?<=[\d€rs])\s*(?:et|and|y|e|ak)\s", text)[-1]
             whole, _, part = re.sub(r"[^\d.,]", "", most).replace(",", ".").partition(".")
@@ -162,8 +163,15 @@ def items(typed: str) -> Iterator[Item]:
             yield _measured(text)
         elif kind in ("range", "most", "least"):
             yield _spanned(kind, text)
+        elif kind in ("fewer", "more"):
+            yield _bare(kind, text)
         else:
             yield Item("number", text, text, readings([text], ""), marks=(text, f"{text}l") if text.isdecimal() else ())
+
+
+def _said(letter: re.Match[str]) -> str:
+    """`puertas y ventanas`, `madera o metal`."""
+    return " or " if letter[1] == "o" else " and "
 
 
 def _measured(text: str) -> Item:
@@ -187,6 +195,23 @@ def _spanned(kind: str, text: str) -> Item:
     low, high = (ends[0], ends[-1]) if kind == "range" else (0, ends[0]) if kind == "most" else (ends[0], _NO_END)
     amount = Amount(ends[0], "m") if kind == "least" and unit == "m" else None
     return Item("span", text, text, amount=amount, span=Span(low, high))
+
+
+def _bare(kind: str, text: str) -> Item:
+    """A range that ends the text without a unit: `porte plus de 80`, of centimetres, `planche moins de 2`, of metres."""
+    number = re.findall(r"\d+(?:[.,]\d+)?", text)[-1]
+    mm = search.millimetres(number, "cm" if float(number.replace(",", ".")) >= LEAST_SIZE else "m")
+    return Item(
+        "number", number, text, readings([number], ""), span=Span(0, mm) if kind == "fewer" else Span(mm, _NO_END)
+    )
+
+
+def _sides(parts: list[tuple[str, str]]) -> tuple[tuple[int, ...], ...]:
+    """`80x200 cm` is all of one unit; what has none beside metres, and would be too long in them, is of centimetres."""
+    unit = next((unit for _, unit in reversed(parts) if unit), "")
+    if unit == "m" and any(not own and float(number.replace(",", ".")) >= LEAST_SIZE for number, own in parts):
+        return (tuple(search.millimetres(number, own or "cm") for number, own in parts),)
+    return readings([number for number, _ in parts], unit)
 
 
 def seated(number: str) -> Span:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from circular import catalog, categories, clock, db, measures, places, ranges, search, settings, wishes
 from circular.checks import MILLI, Fields, read_number
+from circular.text import analyse
 
 
 class Query(NamedTuple):
@@ -147,7 +148,10 @@ class _Asked(NamedTuple):
     near: tuple[float, float] | None
     sizes: tuple[tuple[int, ...], ...]  # to come near to, where none has them
     span: measures.Span | None  # the nearer to it go first
-    within: bool  # and none else
+    sized: bool  # and none else, nor what has other sizes
+    ways: tuple[tuple[int, ...], ...]  # to read the sizes that it has
+    words: frozenset[str]  # what says more of them goes first
+    without: str  # expression of what is not wanted
     broad: bool  # in the town's order of categories
     tree: catalog.Tree
     columns: str  # of what fits
@@ -156,6 +160,7 @@ class _Asked(NamedTuple):
 WINDOW = 40  # listings that are put in order together, newest first from window to window
 LOOKED_AT = 500  # of those with about as many as somebody wants: 1 ms at most, even if most of them are reserved
 NEAREST = 3
+LEAST_WORD = 3  # letters of a word that a title may have been meant by
 
 
 def find(query: Query, reading: catalog.Reading = catalog.FACTS) -> Page:
@@ -317,9 +322,12 @@ def _asked(
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
+    typed = frozenset(word for word in analyse(query.q) if len(word) > LEAST_WORD)
+    without = search.any_of(unit.within() for unit in wish.without) if wish.without else ""
     return _Asked(
-        query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, broad, tree, columns
-    )
+        query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, wish.sizes if sized else (),
+        typed if len(typed) > 1 else frozenset(), without, broad, tree, columns,
+    )  # fmt: skip
 
 
 def _so_many(amount: measures.Amount) -> str:
@@ -333,7 +341,7 @@ def _so_many(amount: measures.Amount) -> str:
 
 
 def _tiers(asked: _Asked) -> tuple[str, ...]:
-    within = asked.span is not None and asked.within and not asked.span.seated
+    within = asked.span is not None and asked.sized and not asked.span.seated
     by_name = not asked.sizes and (asked.span is None or within)  # the nearest size goes before the very word
     return wishes.tiers(asked.units, asked.tree.families, asked.least, by_name=by_name)
 
@@ -375,9 +383,9 @@ def _walk(asked: _Asked, start: search.Cursor | None, wanted: int) -> Iterator[_
     first = start.tier if start is not None else _first(asked, nested)
     seen: set[int] = set()
     for tier in range(first, len(nested)):
-        expression = search.all_of([nested[tier], asked.narrowed])
+        expression = _narrowed(asked, nested[tier])
         if start is not None and tier:  # of an earlier page, nobody remembers what was in the tiers before
-            expression = search.but_not(expression, search.all_of([nested[tier - 1], asked.narrowed]))
+            expression = search.but_not(expression, _narrowed(asked, nested[tier - 1]))
         top, shown = (start.top, start.shown) if start is not None and tier == start.tier else (0, ())
         while wanted > 0:
             rows, full, lowest = _window(asked, expression, top, {*shown, *seen}, wanted)
@@ -396,7 +404,7 @@ def _first(asked: _Asked, nested: tuple[str, ...]) -> int:
     """
     if sum(unit.is_thing for unit in asked.units) > 1:
         for tier in range(len(nested) - 1, -1, -1):
-            if not search.fits_any(search.all_of([nested[tier], asked.narrowed])):
+            if not search.fits_any(_narrowed(asked, nested[tier])):
                 return tier + 1
     return 0
 
@@ -409,7 +417,7 @@ def _window(
 
     They are WINDOW, or as many as are wanted when these stand in order by themselves: in most searches.
     """
-    ordered = asked.broad or asked.near or asked.sizes or asked.span
+    ordered = asked.broad or asked.near or asked.sizes or asked.span or asked.ways or asked.words
     size = WINDOW if ordered else min(wanted, WINDOW)
     now = clock.now_ms()
     while True:
@@ -420,8 +428,8 @@ def _window(
             break
         size = WINDOW
     lowest = found[-1].id if found else 0
-    if asked.span and asked.within:  # steps are wider than what was asked for
-        found = [one for one in found if _miss(asked.span, one) < 1]
+    if asked.sized:
+        found = [one for one in found if _is_of_size(asked, one)]
     if passed:
         found = [one for one in found if one.id not in passed]
     if ordered or late:
@@ -443,9 +451,19 @@ def _rank(asked: _Asked, listing: catalog.Row) -> tuple[float, ...]:
     category = asked.tree.get(listing.category)
     return (
         _miss(asked.span, listing) if asked.span else 0,
+        search.standing(asked.ways, listing.title, catalog.unpacked(listing.dimensions)) if asked.ways else 0,
+        -len(asked.words.intersection(analyse(listing.title))) if asked.words else 0,
         search.mismatch(asked.sizes, listing.title, catalog.unpacked(listing.dimensions)) if asked.sizes else 0,
         category.position if asked.broad and category else 0,
     )
+
+
+def _is_of_size(asked: _Asked, listing: catalog.Row) -> bool:
+    """True when a listing is of the sizes asked for, or within their range: the index knows steps, and no size twice."""
+    if asked.span and _miss(asked.span, listing) >= 1:
+        return False
+    several = asked.ways and len(asked.ways[0]) > 1
+    return not several or search.is_of_size(asked.ways, listing.title, catalog.unpacked(listing.dimensions))
 
 
 def _miss(span: measures.Span, listing: catalog.Row) -> float:
@@ -477,8 +495,8 @@ def _nearest(query: Query, wish: wishes.Wish, tree: catalog.Tree, reading: catal
     for expression in wishes.instead(wish):
         asked = _Asked(
             query=query, units=(), least=wishes.SPOKEN, narrowed=search.all_of([*facets, expression]), amount=None,
-            looked_at=0, near=query.near or query.home, sizes=(), span=None, within=False,
-            broad=False, tree=tree, columns=reading.columns,
+            looked_at=0, near=query.near or query.home, sizes=(), span=None, sized=False, ways=(),
+            words=frozenset(), without="", broad=False, tree=tree, columns=reading.columns,
         )  # fmt: skip
         found = [row for part in _walk(asked, None, NEAREST) for row in part.rows]
         if found:
@@ -506,7 +524,13 @@ def how_many(query: Query, page: Page, most: int) -> int:
 
 
 def _anywhere(asked: _Asked) -> str:
-    return search.all_of([_tiers(asked)[-1], asked.narrowed])
+    return _narrowed(asked, _tiers(asked)[-1])
+
+
+def _narrowed(asked: _Asked, tier: str) -> str:
+    """What fits a tier, and all else that is asked for."""
+    expression = search.all_of([tier, asked.narrowed])
+    return search.but_not(expression, asked.without) if asked.without else expression
 
 
 class Sort(NamedTuple):
@@ -563,7 +587,10 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     amount = wish.amount if wish.asks()[1] else None
     held = [search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query)]
     sized = [wishes.in_size(wish)] if wish.asks()[0] else []  # several sizes are of one way to read them
-    match = search.matching(search.all_of([*held, *sized]))
+    expression = search.all_of([*held, *sized])
+    if wish.without:
+        expression = search.but_not(expression, search.any_of(unit.within() for unit in wish.without))
+    match = search.matching(expression)
     for condition, order in (("=", "ASC"), (">", "DESC")):
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)

@@ -27,6 +27,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
@@ -192,7 +193,24 @@ def sizes_of(title: str, dimensions: Mapping[str, Any]) -> list[int]:
     rest = _PAIR.sub(" ", rest)
     found += [int(whole) * 1000 + int(part) * 10 for whole, part in _METRES.findall(rest)]
     found += [millimetres(number, unit) for number, unit in _LENGTH.findall(_METRES.sub(" ", rest))]
-    return list(dict.fromkeys(size for size in found if 0 < size < 10**6))
+    return [size for size in found if 0 < size < 10**6]
+
+
+def longest(title: str, dimensions: Mapping[str, Any]) -> int:
+    """The longest side (mm) that a title says, else that is known; 0 when nobody wrote one. What a door says is its width."""
+    return max(sizes_of(title, {}) or sizes_of("", dimensions), default=0)
+
+
+def is_of_size(ways: Iterable[tuple[int, ...]], title: str, dimensions: Mapping[str, Any]) -> bool:
+    """True when a listing has every size of one of the ways to read them, a size that is asked for twice twice."""
+    sizes = Counter(sizes_of(title, {})) | Counter(sizes_of("", dimensions))  # what both say is one
+    return any(Counter(way) <= sizes for way in ways)
+
+
+def standing(ways: Iterable[tuple[int, ...]], title: str, dimensions: Mapping[str, Any]) -> int:
+    """Where the first size asked for stands among a listing's: a block `de 20` is 20 thick, and says that first."""
+    sizes = sizes_of(title, dimensions)
+    return min((sizes.index(way[0]) for way in ways if way[0] in sizes), default=len(sizes))
 
 
 def titled(token: str) -> str:

@@ -16,10 +16,9 @@ from circular import db, measures, places, ranges, search, vocabulary
 from circular.measures import Amount, Item, Span
 from circular.search import all_of, any_of, has, titled
 from circular.text import analyse, fold
-from circular.vocabulary import LACKING, LITTLE, Lexicon
+from circular.vocabulary import LACKING, LITTLE, NOT, Lexicon
 
 MOST_NOTED = 2000  # words of titles that a slip is compared with
-LEAST_SIZE = 10  # a bare number below is no size
 _RUN_ON = re.compile(r"(?<=[a-z]{3})(?=\d)|(?<=\d)(?=[a-z]{3})")
 MOST_UNITS = 8
 MOST_SAID = 12  # words of staff that are looked for besides a concept
@@ -53,6 +52,7 @@ class Unit(NamedTuple):
     is_object: bool = False  # a door or a saw: neither a substance, nor a quality, nor what somebody does
     told: tuple[str, ...] = ()  # any of which a listing has that speaks of it beside the title and the category
     filed: tuple[frozenset[str], ...] = ()  # categories of each of its concepts
+    is_unwanted: bool = False  # what is not to be had with it: `porte sans vitre`
     guessed: bool = False  # from a word that was put right
     inner: tuple[str, ...] = ()  # any of which the title of a listing has that names it within a longer term
 
@@ -67,7 +67,7 @@ class Unit(NamedTuple):
         if not self.parts:
             return [own]
         apart = [clause for part in self.parts for clause in part.clauses(families, level, len(self.parts))]
-        lead = _lead(self.parts, families)
+        lead = _lead(self.parts, families, level)
         return [(*own, *clause) for clause in (*apart, *([lead] if lead else []))]
 
     def within(self) -> str:
@@ -98,6 +98,7 @@ class Wish(NamedTuple):
     """
 
     units: tuple[Unit, ...] = ()
+    without: tuple[Unit, ...] = ()
     sizes: tuple[tuple[int, ...], ...] = ()
     marks: tuple[str, ...] = ()
     span: Span | None = None
@@ -191,7 +192,8 @@ def _understood(items: list[Item], spot: Spot | None, known: Known) -> Wish:
     units = [_as_typed_too(unit, guesses) for unit in units]
     prices = [item.price for item in items if item.kind == "price"]
     return Wish(
-        units=tuple(dict.fromkeys(units))[:MOST_UNITS],
+        units=tuple(dict.fromkeys(unit for unit in units if not unit.is_unwanted))[:MOST_UNITS],
+        without=tuple(unit for unit in units if unit.is_unwanted)[:MOST_UNITS],
         sizes=tuple(dict.fromkeys(size.sizes)) if size else (),
         marks=size.marks if size else (),
         span=next((item.span for item in said if item.span is not None), None),
@@ -270,12 +272,14 @@ def _units(items: list[Item], known: Known) -> tuple[list[Unit], list[Item]]:
             last = bool(units) and _is_room(units[-1], known.lexicon) and not (at + 1 < len(groups) and things[at + 1])
             if roomy and whole and (first in measures.SEATS or last):
                 said.append(group._replace(sizes=(), marks=(), span=measures.seated(group.text)))
-            elif units and float(group.text.replace(",", ".")) >= LEAST_SIZE:
+            elif units and group.span:
+                said.append(group._replace(sizes=(), marks=()))
+            elif units and float(group.text.replace(",", ".")) >= measures.LEAST_SIZE:
                 said.append(group)
             elif units and first:
                 units += _numbers(group)
             elif not units and whole:
-                said.append(group._replace(sizes=(), marks=(), amount=Amount(int(group.text) * 1000, "")))
+                said.append(group._replace(sizes=(), marks=(), span=None, amount=Amount(int(group.text) * 1000, "")))
         elif group.span and units:
             said.append(group._replace(amount=None))
         elif not units and measures.is_by_the_metre(group, first):
@@ -322,15 +326,21 @@ def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]
         term, word = terms.get(at), words[at]
         if followed and word in known.means and (term is None or term.length == 1):
             found += _things(list(known.means[word]), known, followed=False)
-        elif word in LACKING and term is None:
-            at += terms[at + 1].length if at + 1 in terms else 1
+        elif term is None and word in _WITHOUT and (unwanted := _after(word, at, words)) in terms:
+            term = terms[unwanted]
+            meant = _named(words[unwanted : unwanted + term.length], term.concepts, known)
+            found.append(meant._replace(is_unwanted=True))
+            at = unwanted
+        elif term is None and word in _WITHOUT and unwanted < len(words) and words[unwanted] not in LITTLE:
+            found.append(Unit(words[unwanted], (search.word(words[unwanted]),), is_unwanted=True))
+            at = unwanted
         elif term is not None:
             unit = _named(words[at : at + term.length], term.concepts, known)
-            between = words[ended:at] if found else []
-            if len(between) == 1 and between[0] in _OR and found[-1].is_object and unit.is_object:
-                unit = _any_of(found.pop(), unit)
-            beside = found and at - ended <= 1 and all(one in _MADE_OF for one in words[ended:at])
-            if beside and lexicon.says_of_what(found[-1].typed, found[-1].concepts, unit.typed, unit.concepts):
+            last = found[-1] if found and not found[-1].is_unwanted else None
+            if last and last.is_thing and unit.is_thing and _is_either(words[ended:at]):
+                unit, last = _any_of(found.pop(), unit), None
+            beside = last and at - ended <= 1 and all(one in _MADE_OF for one in words[ended:at])
+            if last and beside and lexicon.says_of_what(last.typed, last.concepts, unit.typed, unit.concepts):
                 unit = _of_substance(found.pop(), unit)
             found.append(unit)
             ended = at + term.length
@@ -353,7 +363,8 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     made_of = [part for part in parts if part.is_substance and not lexicon.says(concepts, part.concepts)]
     if made_of:  # not every sink is of steel
         rest = [word for word in words if not any(part.typed == word for part in made_of)]
-        thing = _named([], concepts, known)._replace(typed=" ".join(rest))
+        alike = tuple(dict.fromkeys((*concepts, *lexicon.named(" ".join(rest)))))
+        thing = _named([], alike, known)._replace(typed=" ".join(rest))
         return Unit(" ".join(words), (), parts=(thing, *made_of), concepts=concepts, filed=thing.filed)
     tokens = [lexicon.mention[one] for one in concepts]
     if not any(lexicon.is_thing[one] for one in concepts):
@@ -370,13 +381,40 @@ def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
     )  # fmt: skip
 
 
-_OR = ("ou", "or", "oswa")  # `porte ou fenêtre`
+_OR = ("ou", "or", "oswa", "et", "and", "ak", "epi", "ek")  # `porte ou fenêtre`, `tables et chaises`: no lot is both
+_WITHOUT = LACKING | NOT
+
+
+def _is_either(between: list[str]) -> bool:
+    """True for the words between two things of which either will do."""
+    return bool(between) and between[0] in _OR and all(word in _ARTICLES_OF_ANY for word in between[1:])
+
+
+def _after(word: str, at: int, words: list[str]) -> int:
+    """Where what is not wanted begins: after `sauf les`, but right after `pas`."""
+    at += 1
+    while word in LACKING and at < len(words) and words[at] in _ARTICLES_OF_ANY:
+        at += 1
+    return at
+
+
+_ARTICLES_OF_ANY = frozenset("a da de des do du el la las le les los the un una une um uma yon".split())
 _MADE_OF = ("an", "en", "de")  # between a thing and its substance
 
 
 def _any_of(one: Unit, other: Unit) -> Unit:
-    return either((one, other))._replace(
-        concepts=(*one.concepts, *other.concepts), is_object=True, filed=(*one.filed, *other.filed)
+    """Either of two things."""
+    both = [each for unit in (one, other) for each in ((unit,) if unit.tokens else unit.parts[:1])]
+    return Unit(
+        f"{one.typed} {other.typed}",
+        tuple(itertools.chain(*(unit.tokens for unit in both))),
+        tuple(itertools.chain(*(unit.heads for unit in both))),
+        concepts=(*one.concepts, *other.concepts),
+        is_substance=one.is_substance and other.is_substance,
+        is_object=one.is_object and other.is_object,
+        told=tuple(itertools.chain(*(unit.told for unit in both))),
+        filed=(*one.filed, *other.filed),
+        inner=tuple(itertools.chain(*(unit.inner for unit in both))),
     )
 
 
@@ -710,7 +748,7 @@ def _things_of(units: tuple[Unit, ...]) -> tuple[Unit, ...]:
 
 def clauses(things: tuple[Unit, ...], families: Families, level: int) -> list[Clause]:
     """What a listing holds that mentions every thing, one clause after the other; at least in its title, or as what it is."""
-    lead = _lead(things, families)
+    lead = _lead(things, families, level)
     heads = tuple(dict.fromkeys(_head(head) for unit in things for head in unit.every_head()))
     if level == BEING and heads and not lead and len(things) == 1 and not things[0].parts:  # what is a thing names it
         return [heads]
@@ -718,17 +756,20 @@ def clauses(things: tuple[Unit, ...], families: Families, level: int) -> list[Cl
     return [*said, *([lead] if lead else [heads] if level == BEING and heads else [])]
 
 
-def _lead(things: tuple[Unit, ...], families: Families) -> Clause:
-    """What the listings hold that are one of several things which are asked for at once: `table bois` asks for tables, and a
-    parquet that says how it lies beside a table is none. What they are made of, or a whole family, would be any.
+def _lead(things: tuple[Unit, ...], families: Families, level: int) -> Clause:
+    """What the listings hold that are one of several things which are asked for at once, or are called so: `table bois` asks
+    for tables, and a parquet that says how it lies beside a table is none. What they are made of, or a whole family, would be
+    any.
     """
     if len(things) == 1 or families is None:
         return ()
     leading = [
-        one for one in things if one.concepts and one.is_thing and not one.is_substance and not one.spans(families)
+        one
+        for one in things
+        if one.concepts and one.is_thing and not (one.is_substance or one.guessed or one.spans(families))
     ]
     heads = [_head(head) for one in leading for head in one.every_head()]
-    return (*heads, *(titled(token) for one in leading if one.parts for token in one.tokens))
+    return (*heads, *(titled(token) for one in leading if one.parts or level < BEING for token in one.tokens))
 
 
 def _expression(found: Iterable[Clause]) -> str:

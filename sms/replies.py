@@ -21,7 +21,7 @@ LINES = 3  # of a list in one segment
 # it is and how much there is decide together.
 _PLACES = ((16, 1000), (16, 18), (12, 16), (10, 15))
 # The same where the titles leave out what was searched, which stands above the list.
-_CLOSER = ((16, 1000), (12, 15), (10, 12), (8, 10))
+_CLOSER = ((16, 1000), (12, 15), (10, 12), (9, 10))
 LEAST_TITLE = 4  # characters of what a title says besides what was searched
 _LINKS = ("a", "au", "aux", "de", "del", "des", "do", "du", "en", "for", "la", "of", "para", "pou", "pour")
 LONGEST_WORDS = 14  # characters of a search repeated above a list: its lines say more
@@ -73,12 +73,12 @@ def render_list(
     bare = _lines(short, [{**row, title: ""} for row in shown])
     spare = room - length(frame.format_map({**around, "lines": bare}))
     beside = _beside(titles, around.get("words", ""))
-    for said, steps in ((titles, _PLACES), *([(beside, _CLOSER)] if beside else [])):
-        for longest, kept in steps:
+    for tells, (said, steps) in itertools.product((_measures, _differ), ((titles, _PLACES), (beside, _CLOSER))):
+        for longest, kept in steps if said else ():
             where = [_short_name(place, longest) for place in places]
             left = spare - sum(1 + length(one) for one in where)
             cut = _shared(said, left)
-            if all(where) and sum(min(kept, length(one)) for one in said) <= left and _differ(cut, titles):
+            if all(where) and sum(min(kept, length(one)) for one in said) <= left and tells(cut, titles):
                 shown = [{**row, title: one, "place": place} for row, one, place in zip(shown, cut, where, strict=True)]
                 return _fill(frame, {**around, "lines": _lines(lines, shown)}, room)
     cut = _shared(titles, spare)
@@ -99,6 +99,15 @@ def _shared(titles: Sequence[str], spare: int) -> list[str]:
 def _differ(cut: Sequence[str], titles: Sequence[str]) -> bool:
     """True when titles that differ still do."""
     return len(set(cut)) == len(set(titles))
+
+
+def _measures(cut: Sequence[str], titles: Sequence[str]) -> bool:
+    """True when no title has lost a number: a door is chosen by its width."""
+    return all(_numbers(one) == _numbers(title) for one, title in zip(cut, titles, strict=True))
+
+
+def _numbers(title: str) -> int:
+    return sum(any(map(str.isdigit, word)) for word in title.split())
 
 
 def _beside(titles: Sequence[str], words: str) -> list[str]:

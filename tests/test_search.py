@@ -476,6 +476,8 @@ def test_numbers_that_are_other_words(town: Town) -> None:
         ("board between 2 and 3 m", ["250"], True),
         ("planche 140-260 cm", ["150", "250"], True),
         ("planche plus de 5 m", ["400", "250", "150"], False),
+        ("planche plus de 200", ["250", "400"], True),
+        ("planche > 3m", ["400"], True),
         ("planche moins de 1 m", ["150", "250", "400"], False),
         ("planche moins de 0,4 mm", ["150", "250", "400"], False),
     ],
@@ -550,14 +552,64 @@ def test_cubic_metres_of_a_tank(town: Town) -> None:
 
 
 def test_either_of_two_things(town: Town) -> None:
-    """`ou` between two things asks for either; what stands behind a sign is left out."""
+    """`ou` or `et` between two things asks for either: no lot is both."""
     town.listing(title="Porte en bois", category="menuiserie-porte")
     town.listing(title="Porte en fer", category="menuiserie-porte")
     town.listing(title="Fenêtre aluminium", category="menuiserie-fenetre")
 
     assert sorted(titles("porte ou fenêtre")) == ["Fenêtre aluminium", "Porte en bois", "Porte en fer"]
-    assert sorted(titles("door or window")) == ["Fenêtre aluminium", "Porte en bois", "Porte en fer"]
-    assert len(titles("porte -bois")) == len(titles("porte")) == 2
+    for q in (
+        "door or window",
+        "portes et fenêtres",
+        "puertas y ventanas",
+        "deux portes et une fenêtre",
+        "pòt ak fenèt",
+    ):
+        assert sorted(titles(q)) == ["Fenêtre aluminium", "Porte en bois", "Porte en fer"], q
+    assert titles("porte et fenêtre bois") == ["Porte en bois"]
+
+
+@pytest.mark.parametrize(
+    "q",
+    [
+        "porte -vitrée",
+        "porte sans vitre",
+        "porte pas vitrée",
+        "porte sauf les vitrées",
+        "porte mais pas vitrée",
+        "door without glass",
+    ],
+)
+def test_what_is_not_wanted(town: Town, q: str) -> None:
+    """What has it is left out; what says that it has none is not. Nothing is found by what is not wanted."""
+    town.listing(title="Porte vitrée", description="Vitre de 4 mm", category="menuiserie-porte")
+    town.listing(title="Porte pleine", description="Sans vitre", category="menuiserie-porte")
+
+    assert titles(q) == ["Porte pleine"]
+    assert titles("sauf porte") == titles("sans vitre") == []
+
+
+def test_a_size_that_is_asked_for_twice(town: Town) -> None:
+    """A block of 20x20x50 is none of 15x20x50; `de 20` says how thick it is."""
+    town.listing(title="Parpaing 20x20x50 cm", category="maconnerie")
+    town.listing(title="Parpaing 15x20x50 cm", category="maconnerie")
+    town.listing(title="Fenêtre 100x80 cm", category="menuiserie-fenetre")
+
+    assert titles("parpaing 20x20x50") == titles("parpaings 20 x 20") == ["Parpaing 20x20x50 cm"]
+    assert titles("parpaing de 20") == ["Parpaing 20x20x50 cm", "Parpaing 15x20x50 cm"]
+    assert titles("parpaing de 15") == ["Parpaing 15x20x50 cm"]
+    assert titles("fenêtre 1m x 80") == ["Fenêtre 100x80 cm"]
+
+
+def test_what_says_more_of_the_words_goes_first(town: Town) -> None:
+    """Of all that fits, what is called so."""
+    town.listing(title="Câble souple", category="electricite")
+    town.listing(title="Bidon et seau plastique", category="divers")
+    town.listing(title="Câble rigide", category="electricite", description="Souple aux extrémités")
+    town.listing(title="Bidon bleu", category="divers")
+
+    assert titles("câble souple")[0] == "Câble souple"
+    assert titles("bidon et seau")[0] == "Bidon et seau plastique"
 
 
 def test_the_very_word_goes_first(town: Town) -> None:
