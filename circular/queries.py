@@ -322,7 +322,7 @@ def _asked(
     broad = not query.category and all(unit.spans(tree.families) for unit in units if unit.is_thing)
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
-    typed = frozenset(word for word in analyse(query.q) if len(word) > LEAST_WORD)
+    typed = frozenset(word for word in analyse(query.q) if len(word) > LEAST_WORD) if " " in query.q else frozenset()
     without = search.any_of(unit.within() for unit in wish.without) if wish.without else ""
     return _Asked(
         query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, wish.sizes if sized else (),
