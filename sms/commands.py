@@ -8,6 +8,7 @@ punctuation do not matter. The words are in `keywords.json` (those that people a
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import re
@@ -95,7 +96,8 @@ def parse(text: str, context: str = "none") -> Command:
     intent, known = INDEX.get(line.tokens[0], ("", frozenset())) if line.tokens else ("", frozenset())
     everybodys = "any" in known  # R, AL, PLUS
     keyword = known if intent == command.intent and not everybodys else frozenset()
-    return command._replace(language=languages.shown(line.said[everybodys:], keyword))
+    said = itertools.dropwhile(lambda word: word == line.said[0], line.said) if everybodys else line.said  # AL AL
+    return command._replace(language=languages.shown(list(said), keyword))
 
 
 def _understand(line: Line) -> Command:
@@ -622,6 +624,7 @@ def _keyword(line: Line) -> Command | None:
     if len(rest) > LONGEST_ABOUT or line.words[0] != first:  # p2, b12: no words
         return None
     if first in _ALERT:
+        rest = [word for word in rest if word not in _ALERT]
         return Command("alert", {"words": " ".join(_thing(rest))} if rest else {})
     if intent == "projects":
         return Command("projects", _about(rest))
