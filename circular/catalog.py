@@ -616,7 +616,7 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     said = [*map(search.word, title), *(lexicon.mention[one] for one in lexicon.meaning(title, named, language))]
     titled = [
         *said,
-        *map(search.titled, dict.fromkeys(said)),
+        *map(search.titled, dict.fromkeys([*said, *measures.sections_of(listing["title"])])),
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
@@ -960,7 +960,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 6  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 7  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

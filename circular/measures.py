@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from circular import ranges, search
@@ -52,6 +52,7 @@ _TOKEN = Pattern(
     |(?P<least>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_LONG}|{_LONG}\s*(?:{_AT_LEAST}|{_UPWARDS})(?!\w))
     |(?P<fewer>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_NUMBER}(?=\s*$))
     |(?P<more>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_NUMBER}(?=\s*$))
+    |(?P<section>(?<![\w.,]){_NUMBER}\s*mm2(?!\w))
     |(?P<measure>(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<mark>(?<![\w.,]){_NUMBER}\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
     |(?P<number>(?<![\w.,])\d{{1,4}}(?:[.,]\d{{1,3}})?(?!\w))
@@ -118,6 +119,18 @@ def seats_of(title: str) -> int:
 
 
 _SEATED = Pattern(r"(?<![\w.,])(\d{1,4}) (?:" + "|".join(_SEATS.split()) + r")s?(?!\w)")
+
+
+def sections_of(title: str) -> list[str]:
+    """Words for the sections of a cable's wires: `3G2,5 mm2` -> s250, since an index cuts 2,5 into two words."""
+    return [_section(number) for number in _WIRES.findall(fold(title))]
+
+
+def _section(number: str) -> str:
+    return f"s{round(float(number.replace(',', '.')) * 100)}"
+
+
+_WIRES = Pattern(r"(?<!\w)(?:\d{1,2} ?[gx] ?)?(\d{1,3}(?:[.,]\d{1,2})?) ?mm2(?!\w)")
 _NO_END = 10**9
 
 
@@ -143,30 +156,9 @@ def items(typed: str) -> Iterator[Item]:
             return
         kind, text = str(found.lastgroup), found.group()
         if kind == "word":
-            for stem in analyse(text):
-                yield Item("word", stem, text)
-        elif kind == "pair":
-            parts = _SIDE.findall(text)
-            yield Item("size", text, text, _sides(parts))
-        elif kind == "price":
-            most = re.split(r"(?<=[\d€rs])\s*(?:et|and|y|e|ak)\s", text)[-1]
-            whole, _, part = re.sub(r"[^\d.,]", "", most).replace(",", ".").partition(".")
-            cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
-            yield Item("price", text, text, price=None if re.search(_LEAST_PRICE, folded[: found.start()]) else cents)
-        elif kind == "mark":  # `1000 L`, `18V`: no field has it, a title may
-            whole, letter = re.findall(r"(\d+)(?:[.,]\d+)?\s*([a-z])", text)[0]
-            yield Item("mark", whole, text, marks=(whole, whole + letter))
-        elif kind == "metres":
-            whole, part = re.findall(r"\d+", text)
-            yield Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
-        elif kind == "measure":
-            yield _measured(text)
-        elif kind in ("range", "most", "least"):
-            yield _spanned(kind, text)
-        elif kind in ("fewer", "more"):
-            yield _bare(kind, text)
+            yield from (Item("word", stem, text) for stem in analyse(text))
         else:
-            yield Item("number", text, text, readings([text], ""), marks=(text, f"{text}l") if text.isdecimal() else ())
+            yield _READ[kind](text, folded[: found.start()])
 
 
 def _said(letter: re.Match[str]) -> str:
@@ -174,7 +166,39 @@ def _said(letter: re.Match[str]) -> str:
     return " or " if letter[1] == "o" else " and "
 
 
-def _measured(text: str) -> Item:
+def _pair(text: str, _before: str) -> Item:
+    return Item("size", text, text, _sides(_SIDE.findall(text)))
+
+
+def _price(text: str, before: str) -> Item:
+    most = re.split(r"(?<=[\d€rs])\s*(?:et|and|y|e|ak)\s", text)[-1]
+    whole, _, part = re.sub(r"[^\d.,]", "", most).replace(",", ".").partition(".")
+    cents = int(whole) * 100 + int(part.ljust(2, "0") or 0)
+    return Item("price", text, text, price=None if re.search(_LEAST_PRICE, before) else cents)
+
+
+def _mark(text: str, _before: str) -> Item:
+    """`1000 L`, `18V`: no field has it, a title may."""
+    whole, letter = re.findall(r"(\d+)(?:[.,]\d+)?\s*([a-z])", text)[0]
+    return Item("mark", whole, text, marks=(whole, whole + letter))
+
+
+def _of_section(text: str, _before: str) -> Item:
+    return Item("mark", text, text, marks=(_section(_SIDE.findall(text)[0][0]),))
+
+
+def _metres(text: str, _before: str) -> Item:
+    """`2m50`."""
+    whole, part = re.findall(r"\d+", text)
+    return Item("size", text, text, ((int(whole) * 1000 + int(part) * 10,),))
+
+
+def _number(text: str, _before: str) -> Item:
+    marks = (text, f"{text}l") if text.isdecimal() else (_section(text),)
+    return Item("number", text, text, readings([text], ""), marks=marks)
+
+
+def _measured(text: str, _before: str) -> Item:
     number, unit = _PART.findall(text)[0]
     if unit not in UNITS:
         length = Amount(_milli(number), "m") if unit not in ("mm", "cm") else None
@@ -184,26 +208,53 @@ def _measured(text: str) -> Item:
     return Item("amount", text, text, amount=amount, marks=(f"{litres}", f"{litres}l") if unit == "m3" else ())
 
 
-def _spanned(kind: str, text: str) -> Item:
-    """`moins de 2 m`, `entre 2 et 3 m`, `3 m minimum`."""
+def _ends(text: str) -> tuple[list[int], str]:
+    """The ends of a range in mm, and the unit of the last."""
     sides = _END.findall(text)
     unit = sides[-1][3] or "m"
-    ends = sorted(
+    return sorted(
         int(whole) * 1000 + int(part) * 10 if whole else search.millimetres(number, own or unit)
         for whole, part, number, own in sides
-    )
-    low, high = (ends[0], ends[-1]) if kind == "range" else (0, ends[0]) if kind == "most" else (ends[0], _NO_END)
-    amount = Amount(ends[0], "m") if kind == "least" and unit == "m" else None
-    return Item("span", text, text, amount=amount, span=Span(low, high))
+    ), unit
 
 
-def _bare(kind: str, text: str) -> Item:
-    """A range that ends the text without a unit: `porte plus de 80`, of centimetres, `planche moins de 2`, of metres."""
-    number = re.findall(r"\d+(?:[.,]\d+)?", text)[-1]
-    mm = search.millimetres(number, "cm" if float(number.replace(",", ".")) >= LEAST_SIZE else "m")
-    return Item(
-        "number", number, text, readings([number], ""), span=Span(0, mm) if kind == "fewer" else Span(mm, _NO_END)
-    )
+def _range(text: str, _before: str) -> Item:
+    """`entre 2 et 3 m`."""
+    ends, _ = _ends(text)
+    return Item("span", text, text, span=Span(ends[0], ends[-1]))
+
+
+def _most(text: str, _before: str) -> Item:
+    """`moins de 2 m`."""
+    return Item("span", text, text, span=Span(0, _ends(text)[0][0]))
+
+
+def _least(text: str, _before: str) -> Item:
+    """`3 m minimum`."""
+    ends, unit = _ends(text)
+    return Item("span", text, text, amount=Amount(ends[0], "m") if unit == "m" else None, span=Span(ends[0], _NO_END))
+
+
+def _fewer(text: str, _before: str) -> Item:
+    number, mm = _bare(text)
+    return Item("number", number, text, readings([number], ""), span=Span(0, mm))
+
+
+def _more(text: str, _before: str) -> Item:
+    number, mm = _bare(text)
+    return Item("number", number, text, readings([number], ""), span=Span(mm, _NO_END))
+
+
+def _bare(text: str) -> tuple[str, int]:
+    """A number that ends the text without a unit: `porte plus de 80`, of centimetres, `planche moins de 2`, of metres."""
+    number: str = re.findall(r"\d+(?:[.,]\d+)?", text)[-1]
+    return number, search.millimetres(number, "cm" if float(number.replace(",", ".")) >= LEAST_SIZE else "m")
+
+
+_READ: dict[str, Callable[[str, str], Item]] = {  # by the names of _TOKEN's groups; of a text and what stands before it
+    "pair": _pair, "price": _price, "metres": _metres, "range": _range, "most": _most, "least": _least, "fewer": _fewer,
+    "more": _more, "section": _of_section, "measure": _measured, "mark": _mark, "number": _number,
+}  # fmt: skip
 
 
 def _sides(parts: list[tuple[str, str]]) -> tuple[tuple[int, ...], ...]:

@@ -274,7 +274,7 @@ def _units(items: list[Item], known: Known) -> tuple[list[Unit], list[Item]]:
                 said.append(group._replace(sizes=(), marks=(), span=measures.seated(group.text)))
             elif units and group.span:
                 said.append(group._replace(sizes=(), marks=()))
-            elif units and float(group.text.replace(",", ".")) >= measures.LEAST_SIZE:
+            elif units and (not whole or int(group.text) >= measures.LEAST_SIZE):
                 said.append(group)
             elif units and first:
                 units += _numbers(group)

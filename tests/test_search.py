@@ -551,6 +551,16 @@ def test_cubic_metres_of_a_tank(town: Town) -> None:
     assert titles("cuve 1 m3") == ["Cuve 1000 L"]
 
 
+@pytest.mark.parametrize("q", ["câble 1,5", "cable 1.5mm2", "câble 1,5 mm²", "cable 3g1.5", "fil 1.5"])
+def test_sections_of_cables(town: Town, q: str) -> None:
+    """What an electrician asks for."""
+    for title in ("Câble électrique 3G1,5 mm2", "Câble électrique 3G2,5 mm2", "Câble souple 5G6 mm2"):
+        town.listing(title=title, category="electricite", quantity=50, unit="m")
+
+    assert titles(q)[0] == "Câble électrique 3G1,5 mm2"
+    assert titles("câble 6 mm2") == ["Câble souple 5G6 mm2"]
+
+
 def test_either_of_two_things(town: Town) -> None:
     """`ou` or `et` between two things asks for either: no lot is both."""
     town.listing(title="Porte en bois", category="menuiserie-porte")
