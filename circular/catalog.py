@@ -611,12 +611,17 @@ def _terms(listing: Mapping[str, Any]) -> tuple[str, str]:
     sort = tuple(listing[name] for name in ("category", "kind", "condition", "unit"))
     title, description = analyse(listing["title"]), analyse(listing["description"])
     named = lexicon.mentioned(title, language, foreign=True)
-    described = lexicon.mentioned(description, language)
+    has = lexicon.counted(title, named)
+    named = [term for term in named if term not in has]
+    described = [*lexicon.mentioned(description, language), *has]
     filed = category.filed if category else frozenset()
+    parts = {title[term.start] for term in has}
     said = [*map(search.word, title), *(lexicon.mention[one] for one in lexicon.meaning(title, named, language))]
     titled = [
         *said,
-        *map(search.titled, dict.fromkeys([*said, *measures.sections_of(listing["title"])])),
+        *map(search.titled, dict.fromkeys(word for word in said if word not in parts)),
+        *map(search.titled, measures.sections_of(listing["title"])),
+        *map(search.begun, title[:1]),
         *(lexicon.head[one] for one in lexicon.heads(named, filed, language)),
         *(lexicon.inner[one] for one in lexicon.inside(title, named, language)),
     ]
@@ -960,7 +965,7 @@ def reindex(table: str, number: int) -> None:
             _index_anew(listing)
 
 
-TERMS = 7  # counts up whenever `_terms` says something else of a listing than before
+TERMS = 8  # counts up whenever `_terms` says something else of a listing than before
 
 
 def renew_terms() -> bool:

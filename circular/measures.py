@@ -34,10 +34,17 @@ SEATS = frozenset(analyse(_SEATS))
 _NUMBER = r"\d{1,6}(?:[.,]\d{1,3})?"
 _LONG = rf"(?<![\w.,])(?:\d{{1,3}}\s?m\s?\d{{2}}|{_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m))(?!\w)"
 _NONE = r"(?:pas|pa|no|not|nao)"
-_MORE, _LESS, _THAN = r"(?:plus|plis|more|mas|mais)", r"(?:moins|mwens|less|menos)", r"(?:de|than|que|ke|pase)"
+_MORE, _LESS, _THAN = r"(?:plus|plis|pli|more|mas|mais)", r"(?:moins|mwens|less|menos)", r"(?:de|than|que|ke|ki|pase)"
+_LARGE = r"(?:\ (?:longs?|longues?|grande?s?|hautes?|hauts?|larges?|gran|largo|alto))?"
 # At most, at least: before a number, or on either side of it.
-_MOST = rf"(?:{_NONE}\ {_MORE}\ {_THAN}|{_LESS}\ {_THAN}|under|below|jusqu\W?a|up\ to|hasta|ate|<=?)"
-_LEAST = rf"(?:{_NONE}\ {_LESS}\ {_THAN}|{_MORE}\ {_THAN}|over|above|omwen|a\ partir\ de|desde|>=?)"
+_MOST = (
+    rf"(?:{_NONE}\ {_MORE}{_LARGE}\ {_THAN}|{_LESS}{_LARGE}\ {_THAN}|{_MORE}\ (?:petite?s?|courte?s?|kout|piti)\ {_THAN}"
+    r"|(?:shorter|smaller)\ than|inferieure?s?\ a|under|below|jusqu\W?a|up\ to|hasta|ate|<=?|≤)"
+)
+_LEAST = (
+    rf"(?:{_NONE}\ {_LESS}{_LARGE}\ {_THAN}|{_MORE}{_LARGE}\ {_THAN}|(?:longer|larger|bigger|taller|wider)\ than"
+    r"|superieure?s?\ a|over|above|omwen|a\ partir\ de|desde|>=?|≥)"
+)
 _AT_MOST = r"(?:maximum|maximo|maxi|max|au\ plus|at\ most)"
 _AT_LEAST = r"(?:minimum|minimo|mini|min|au\ moins|at\ least|al\ menos|pelo\ menos|omwen)"
 _UPWARDS = r"(?:(?:et|ou)\ plus|or\ more|o\ mas|ou\ mais)"
@@ -50,8 +57,8 @@ _TOKEN = Pattern(
     |(?P<range>(?:(?<!\w)(?:entre|between|from|de)\s+)?(?<![\w.,]){_NUMBER}\s*(?:mm|cm|m)?\s*(?:et|and|y|e|a|to|ak|-)\s*{_LONG})
     |(?P<most>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_LONG}|{_LONG}\s*{_AT_MOST}(?!\w))
     |(?P<least>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_LONG}|{_LONG}\s*(?:{_AT_LEAST}|{_UPWARDS})(?!\w))
-    |(?P<fewer>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_NUMBER}(?=\s*$))
-    |(?P<more>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_NUMBER}(?=\s*$))
+    |(?P<fewer>(?<!\w)(?:{_MOST}|{_AT_MOST})\s*{_NUMBER}(?=\s*$|\s+(?:{"|".join(_SEATS.split())})))
+    |(?P<more>(?<!\w)(?:{_LEAST}|{_AT_LEAST})\s*{_NUMBER}(?=\s*$|\s+(?:{"|".join(_SEATS.split())})))
     |(?P<section>(?<![\w.,]){_NUMBER}\s*mm2(?!\w))
     |(?P<measure>(?<![\w.,]){_NUMBER}\s*(?:mm|cm|metres?|metros?|meters?|mets?|m[23]?|kg|kilos?|tonnes?|tons?|toneladas?|t)(?!\w))
     |(?P<mark>(?<![\w.,]){_NUMBER}\s*(?:litres?|liters?|litros?|l|volts?|v|watts?|w|kw|kva)(?!\w))
@@ -69,7 +76,7 @@ _PART = re.compile(r"(\d+(?:[.,]\d+)?)\s*([a-z]+[23]?)")
 _END = re.compile(r"(\d{1,3})\s?m\s?(\d{2})(?!\w)|(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _SIDE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(mm|cm|m)?")
 _ONE_OF = re.compile(r"\b(?:une?|one|uma?|yon|an) (?=(?:tonn?e?s?|toneladas?|kilos?|litres?|metres?)\b)")
-_NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])")  # `porte -bois`
+_NOT = re.compile(r"(?<!\S)-(?=[^\W\d_])|\b(?:autres? que|other than) ")  # `porte -bois`
 _LETTER = re.compile(r"(?<=\w) ([oye]) (?!mas\b)(?=\w)")  # a letter alone is no word
 _OF = ("de", "of", "di")
 
@@ -99,13 +106,14 @@ class Span(NamedTuple):
 
     def tokens(self) -> list[str]:
         """Any of these has what may lie within it."""
-        return ranges.seats_for(self.low) if self.seated else ranges.lengths(self.low, self.high)
+        return ranges.seats_for(self.low, self.high) if self.seated else ranges.lengths(self.low, self.high)
 
     def miss(self, title: str, dimensions: Mapping[str, Any]) -> float:
         """How far a listing is from it: below 1 when it lies within, the next larger room before all others."""
         if self.seated:
             seats = seats_of(title)
-            return (seats - self.low) / _NO_END if seats >= self.low else 1 + self.low - seats
+            near = min(max(seats, self.low), self.high)
+            return (seats - self.low) / _NO_END if seats and near == seats else 1 + abs(near - seats)
         longest = search.longest(title, dimensions)
         if not longest:
             return search.FAR
@@ -265,9 +273,10 @@ def _sides(parts: list[tuple[str, str]]) -> tuple[tuple[int, ...], ...]:
     return readings([number for number, _ in parts], unit)
 
 
-def seated(number: str) -> Span:
-    """Room for so many."""
-    return Span(int(number), _NO_END, seated=True)
+def seated(item: Item) -> Span:
+    """Room for so many; for so many at most where that is said."""
+    at_most = item.span is not None and not item.span.low
+    return Span(0, int(item.text), seated=True) if at_most else Span(int(item.text), _NO_END, seated=True)
 
 
 def is_by_the_metre(item: Item, following: str) -> bool:

@@ -323,7 +323,7 @@ def _asked(
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
     typed = frozenset(word for word in analyse(query.q) if len(word) > LEAST_WORD) if " " in query.q else frozenset()
-    without = search.any_of(unit.within() for unit in wish.without) if wish.without else ""
+    without = search.any_of(unit.unwanted() for unit in wish.without) if wish.without else ""
     return _Asked(
         query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, wish.sizes if sized else (),
         typed if len(typed) > 1 else frozenset(), without, broad, tree, columns,
@@ -589,7 +589,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     sized = [wishes.in_size(wish)] if wish.asks()[0] else []  # several sizes are of one way to read them
     expression = search.all_of([*held, *sized])
     if wish.without:
-        expression = search.but_not(expression, search.any_of(unit.within() for unit in wish.without))
+        expression = search.but_not(expression, search.any_of(unit.unwanted() for unit in wish.without))
     match = search.matching(expression)
     for condition, order in (("=", "ASC"), (">", "DESC")):
         narrowed = match._replace(

@@ -92,9 +92,9 @@ def seats(number: int) -> str:
     return facet("h", _step(SEATS, number))
 
 
-def seats_for(number: int) -> list[str]:
+def seats_for(low: int, high: int) -> list[str]:
     """Any of these tokens has what may hold so many people."""
-    return [facet("h", step) for step in range(_step(SEATS, number), 2 * len(SEATS) + 1)]
+    return [facet("h", step) for step in range(_step(SEATS, low), _step(SEATS, high) + 1)]
 
 
 def _step(steps: tuple[int, ...], value: int) -> int:

@@ -42,37 +42,38 @@ _OF = frozenset(
     "a au aux com con contra contre d da das de del des do dos du for of para pour pou sou sur with".split()
 )
 # What follows one of these is not wanted, or not there; what follows one of NOT right away.
-LACKING = frozenset("san sans without sin sem sauf excepte excepto exceto hormi except".split())
-NOT = frozenset("pa pas non not".split())
-WITHOUT = LACKING | NOT
+_BESIDE = frozenset("a ak and avec con com de e et of plu with y".split())
+LACKING = frozenset("san sans without sin sem sauf excepte excepto exceto hormi hor except".split())
+NOT = frozenset("pa pas non not no nao".split())
+WITHOUT = LACKING | {"pa", "pas", "non", "not"}
 # Words that stand for no thing and tell nothing about one, folded. A thing of such a name is in collisions.csv.
 LITTLE = frozenset(
     """
-a about ai ak al algo alguien algum alguma algun alguna alguno algunos alguns all alor alors am an anba and ani anni
-anpil any anyone ao aos ap apre aqui are as at au aujourd aujourdhui aurai aussi autre aux avai available avais avec
-avez avoir avon avons ay ba ban barata baratas barato baratos bay be been bem ben besoin bezwen bien bizwen bjr boa bom
-bon bonjou bonjour bonsoir bonswa bsr buen buena buenas bueno buenos buscando buscar busco buy by byen ca can ce cela
-ces cet cette chache cheap cheche cher cherche chercher cherchon cherchons chere cheres chers com combien comme comment
-como con connaitre coucou could cual cuando cuanto cuantos da dan dans dapre das de dear deja del dela dele des desde di
-dia dias did dispo disponible disponibles dite dites do doe does donc donde donner dont dos du e ek ekip el ela ele ella
-elle em en encore enki enpe epi era es esa ese eske eso essa esse est esta este esto estou et etait ete eti etre eu eur
-except excepte excepto exceto faire fait faudrai faudrait faut favor fe foi fois fok for free from fui g gen genyen get
-give good gostaria got gracia gracias ha had has have hay he hello help her here hey hi his hola hormi how hui i ici if
-il ils in is isso isto it its j ja jai jaimerai jaimerais jan je just jwen jwenn ka kap ki kindly kisa know ko kod kon
-konbyen konmen kote la lan las le les less leur lhe li like lo location look looking los louer m ma madame mai mais man
-mande map mas max maximum me meno menos merci mes mesdame mesdames mesi messieur messieurs meu mi minha mis moi moin
-moins mon monsieur moun muito muy mwen mwin my n na nada nan nao nap nas ne near necesita necesito need needed nem ni no
-non nos nosso notre nou nous nu o obrigada obrigado of oi oken ola on onde one ont or os oswa ou oui our out pa pani par
-para pas pela pelo people pero persona personas personne personnes pessoa pessoas peu peut peux pi plait please pls plu
-plus plz pode por porque pou pour pouvez pra pran pre precio precisa preciso preco prend prendrai prendre pres pri price
-prix procurando procuro pue puedo pues pwal qu quand quando que quel quelle quelles quelque quelques quels quem queria
-quero qui quien quiero quisiera quoi recherche reste rete s sa salut san sans sauf se sem ser ses seu she si sil
-silvouple sim sin slt so sobre some somebody someone son sont sou souple sous still stp su sua sur sus svp ta tala tan
-tanpri tap tarde tardes te tem tengo tenho ter teria tes than thank thanks that the their them then there these they thi
-this those ti tiene tienen to todo toi ton tou tous tout toute toutes tre tres trop trouve trouver tu tudo twop um uma
-umas un una unas under une uno unos uns up us usted va vai van vao veu veut veux vle voce voces voi voir vois vos votre
-vou voudrai voudrais voulez vous want wanted wap was we were what when where which who why wi will with without would y
-ya yes yo yon you your zot
+a about ai ak al algo alguien algum alguma algun alguna alguno algunos alguns all alor alors alquilar alugar am an anba
+and ani anni anpil any anyone ao aos ap apre aqui are as at au aujourd aujourdhui aurai aussi autre aux avai available
+avais avec avez avoir avon avons ay ba ban barata baratas barato baratos bay be been bem ben besoin bezwen bien bizwen
+bjr boa bom bon bonjou bonjour bonsoir bonswa bsr buen buena buenas bueno buenos buscando buscar busco but buy by byen
+ca can ce cela ces cet cette chache cheap cheche cher cherche chercher cherchon cherchons chere cheres chers com combien
+comme comment como con connaitre coucou could cual cuando cuanto cuantos da dan dans dapre das de dear deja del dela
+dele des desde di dia dias did dispo disponible disponibles dite dites do doe does donc donde donner dont dos doute du e
+ek ekip el ela ele ella elle em en encore enki enpe epi era es esa ese eske eso essa esse est esta este esto estou et
+etait ete eti etre eu eur except excepte excepto exceto faire fait faudrai faudrait faut favor fe foi fois fok for free
+from fui g gen genyen get give good gostaria got gracia gracias ha had has have hay he hello help her here hey hi his
+hola hor hormi how hui i ici if il ils in is isso isto it its j ja jai jaimerai jaimerais jan je just jwen jwenn ka kap
+ki kindly kisa know ko kod kon konbyen konmen kote la lan las le les less leur lhe li like lo location look looking los
+louer m ma madame mai mais man mande map mas max maximum me meno menos merci mes mesdame mesdames mesi messieur
+messieurs meu mi minha mis moi moin moins mon monsieur moun muito muy mwen mwin my n na nada nan nao nap nas ne near
+necesita necesito need needed nem ni no non nos nosso not notre nou nous nu o obrigada obrigado of oi oken ola on onde
+one ont or os oswa ou oui our out pa pani par para pas pela pelo people pero persona personas personne personnes pessoa
+pessoas peu peut peux pi plait please pls plu plus plz pode por porque pou pour pouvez pra pran pre precio precisa
+preciso preco prend prendrai prendre pres pri price prix procurando procuro pue puedo pues pwal qu quand quando que quel
+quelle quelles quelque quelques quels quem queria quero qui quien quiero quisiera quoi recherche rent reserver reste
+rete s sa salut san sans sauf se sean sem ser ses seu she si sil silvouple sim sin slt so sobre some somebody someone
+son sont sou souci souple sous still stp su sua sur sus svp ta tala tan tanpri tap tarde tardes te tem tengo tenho ter
+teria tes than thank thanks that the their them then there these they thi this those ti tiene tienen to todo toi ton tou
+tous tout toute toutes tre tres trop trouve trouver tu tudo twop um uma umas un una unas under une uno unos uns up us
+usted va vai van vao veu veut veux vle voce voces voi voir vois vos votre vou voudrai voudrais voulez vous want wanted
+wap was we were what when where which who why wi will with without would y ya yes yo yon you your zot
 """.split()
 )
 
@@ -236,6 +237,17 @@ class Lexicon:
             and not (term.length == 1 and (words[term.start] in LITTLE or words[term.start] in self.collides))
         ]  # fmt: skip
         return sorted([*found, *others])
+
+    def counted(self, words: list[str], terms: list[Term]) -> list[Term]:
+        """The terms of a title that say how many of something a thing has: the doors of `armoire 2 portes`, not the chairs of
+        `table et 4 chaises`.
+        """
+        return [
+            term
+            for at, term in enumerate(terms)
+            if term.start > 1 and words[term.start - 1].isdigit() and words[term.start - 2] not in _BESIDE
+            and any(self.is_object[one] for before in terms[:at] for one in before.concepts)
+        ]  # fmt: skip
 
     def inside(self, words: list[str], terms: Iterable[Term], language: str) -> dict[int, None]:
         """What the single words of longer terms name besides: the closet in `porte de placard`."""

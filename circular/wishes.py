@@ -70,6 +70,13 @@ class Unit(NamedTuple):
         lead = _lead(self.parts, families, level)
         return [(*own, *clause) for clause in (*apart, *([lead] if lead else []))]
 
+    def unwanted(self) -> str:
+        """An expression for the listings that say in their own words that they are it, or have it."""
+        if not self.tokens:
+            return all_of(part.unwanted() for part in self.parts)
+        own = [token if token in FIELDS.values() else titled(token) for token in self.tokens]
+        return any_of(map(has, (*own, *self.told, *self.inner)))
+
     def within(self) -> str:
         """An expression for the listings that mention it, or each of its parts."""
         return _expression(self.clauses(None, LOOSE))
@@ -180,7 +187,9 @@ def _understood(items: list[Item], spot: Spot | None, known: Known) -> Wish:
     if spot is None and spelling.corrected:
         items, spot = _without_spot(items, known)
     units, said = _units(items, known)
-    size = next((item for item in said if item.sizes or item.marks), None)
+    measuring = [item for item in said if item.sizes or item.marks]
+    size = min(measuring, key=lambda item: item.kind == "amount", default=None)  # `10 m de câble 2,5` is of 2,5
+    others = _either_size(items, size) if size else ()
     counting = next((item for item in said if item.amount is not None), None)
     amount = counting.amount if counting else None
     either = size is not None and size is counting
@@ -194,8 +203,8 @@ def _understood(items: list[Item], spot: Spot | None, known: Known) -> Wish:
     return Wish(
         units=tuple(dict.fromkeys(unit for unit in units if not unit.is_unwanted))[:MOST_UNITS],
         without=tuple(unit for unit in units if unit.is_unwanted)[:MOST_UNITS],
-        sizes=tuple(dict.fromkeys(size.sizes)) if size else (),
-        marks=size.marks if size else (),
+        sizes=tuple(dict.fromkeys(way for item in (size, *others) for way in item.sizes)) if size else (),
+        marks=tuple(mark for item in (size, *others) for mark in item.marks) if size else (),
         span=next((item.span for item in said if item.span is not None), None),
         amount=amount,
         either=either,
@@ -209,6 +218,17 @@ def _understood(items: list[Item], spot: Spot | None, known: Known) -> Wish:
         said=True,
         passed_over=("price",) if prices and all(cents is None for cents in prices) else (),
     )
+
+
+def _either_size(items: list[Item], size: Item) -> tuple[Item, ...]:
+    """The sizes of which any will do, besides one: `porte 73 ou 83`."""
+    at = next((n for n, item in enumerate(items) if item.text == size.text and item.kind != "word"), len(items))
+    more = []
+    for joint, item in zip(items[at + 1 :: 2], items[at + 2 :: 2], strict=False):
+        if joint.text not in _OR or item.kind not in ("size", "number", "mark") or len(item.sizes) != len(size.sizes):
+            break
+        more.append(item)
+    return tuple(more)
 
 
 class Known(NamedTuple):
@@ -271,7 +291,7 @@ def _units(items: list[Item], known: Known) -> tuple[list[Unit], list[Item]]:
             whole = group.text.isdigit() and int(group.text) > 0
             last = bool(units) and _is_room(units[-1], known.lexicon) and not (at + 1 < len(groups) and things[at + 1])
             if roomy and whole and (first in measures.SEATS or last):
-                said.append(group._replace(sizes=(), marks=(), span=measures.seated(group.text)))
+                said.append(group._replace(sizes=(), marks=(), span=measures.seated(group)))
             elif units and group.span:
                 said.append(group._replace(sizes=(), marks=()))
             elif units and (not whole or int(group.text) >= measures.LEAST_SIZE):
@@ -326,14 +346,18 @@ def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]
         term, word = terms.get(at), words[at]
         if followed and word in known.means and (term is None or term.length == 1):
             found += _things(list(known.means[word]), known, followed=False)
-        elif term is None and word in _WITHOUT and (unwanted := _after(word, at, words)) in terms:
-            term = terms[unwanted]
-            meant = _named(words[unwanted : unwanted + term.length], term.concepts, known)
+        elif (
+            word in _WITHOUT
+            and not (term and term.length > 1)
+            and (unwanted := _unwanted(words, at, found)) is not None
+        ):
+            length = terms[unwanted].length if unwanted in terms else 1
+            said = words[unwanted : unwanted + length]
+            meant = _named(said, terms[unwanted].concepts, known) if unwanted in terms else _plain(said[0])
             found.append(meant._replace(is_unwanted=True))
-            at = unwanted
-        elif term is None and word in _WITHOUT and unwanted < len(words) and words[unwanted] not in LITTLE:
-            found.append(Unit(words[unwanted], (search.word(words[unwanted]),), is_unwanted=True))
-            at = unwanted
+            at = unwanted + length - 1
+            if at + 2 < len(words) and words[at + 1] in _NOR:  # `sauf palettes et caisses`
+                words = [*words[: at + 1], "sans", *words[at + 2 :]]
         elif term is not None:
             unit = _named(words[at : at + term.length], term.concepts, known)
             last = found[-1] if found and not found[-1].is_unwanted else None
@@ -345,9 +369,13 @@ def _things(words: list[str], known: Known, followed: bool = True) -> list[Unit]
             found.append(unit)
             ended = at + term.length
         elif word not in LITTLE and word not in lexicon.never:
-            found.append(Unit(word, (search.word(word),)))
+            found.append(_plain(word))
         at += term.length if term else 1
     return found
+
+
+def _plain(word: str) -> Unit:
+    return Unit(word, (search.word(word),))
 
 
 def _named(words: list[str], concepts: tuple[int, ...], known: Known) -> Unit:
@@ -390,15 +418,23 @@ def _is_either(between: list[str]) -> bool:
     return bool(between) and between[0] in _OR and all(word in _ARTICLES_OF_ANY for word in between[1:])
 
 
-def _after(word: str, at: int, words: list[str]) -> int:
-    """Where what is not wanted begins: after `sauf les`, but right after `pas`."""
-    at += 1
-    while word in LACKING and at < len(words) and words[at] in _ARTICLES_OF_ANY:
-        at += 1
-    return at
+def _unwanted(words: list[str], at: int, found: list[Unit]) -> int | None:
+    """Where what is not wanted begins, after one of _WITHOUT. `pas` denies what follows it right away; after an article, or
+    in languages where it may be something else, only beside what is wanted: `vous n'avez pas de porte ?` asks for doors.
+    """
+    word, start = words[at], at + 1
+    while start < len(words) and words[start] in _ARTICLES_OF_ANY:
+        start += 1
+    if start == len(words) or words[start] in LITTLE:
+        return None
+    beside = any(not unit.is_unwanted for unit in found) or (at > 0 and words[at - 1] in _WANT)
+    direct = start == at + 1 and word not in ("no", "nao")
+    return start if word in LACKING or beside or direct else None
 
 
-_ARTICLES_OF_ANY = frozenset("a da de des do du el la las le les los the un una une um uma yon".split())
+_NOR = ("et", "ni", "ou", "and", "or", "nor", "ak")
+_WANT = ("veu", "veux", "voudrai", "vle", "want")  # je ne veux pas de palette
+_ARTICLES_OF_ANY = frozenset("a da de des do du el en la las le les los the un una une um uma yon".split())
 _MADE_OF = ("an", "en", "de")  # between a thing and its substance
 
 
@@ -757,19 +793,20 @@ def clauses(things: tuple[Unit, ...], families: Families, level: int) -> list[Cl
 
 
 def _lead(things: tuple[Unit, ...], families: Families, level: int) -> Clause:
-    """What the listings hold that are one of several things which are asked for at once, or are called so: `table bois` asks
-    for tables, and a parquet that says how it lies beside a table is none. What they are made of, or a whole family, would be
-    any.
+    """What the listings hold that are one of several things which are asked for at once: `table bois` asks for tables, and a
+    parquet that says how it lies beside a table is none. What they are made of, or a whole family, would be any.
     """
     if len(things) == 1 or families is None:
         return ()
     leading = [
-        one
-        for one in things
-        if one.concepts and one.is_thing and not (one.is_substance or one.guessed or one.spans(families))
+        one for one in things if one.concepts and one.is_thing and not one.is_substance and not one.spans(families)
     ]
     heads = [_head(head) for one in leading for head in one.every_head()]
-    return (*heads, *(titled(token) for one in leading if one.parts or level < BEING for token in one.tokens))
+    called = [titled(token) for one in leading if one.parts for token in one.tokens]
+    called += [token for one in leading if one.guessed for token in one.tokens if token[:2] != "xv"]  # as it was typed
+    if level < BEING:  # or called so: `tuyau de descente` is filed with gutters
+        called += [search.begun(one.typed) for one in things if not one.is_substance and " " not in one.typed]
+    return (*heads, *called)
 
 
 def _expression(found: Iterable[Clause]) -> str:
