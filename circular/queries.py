@@ -323,10 +323,9 @@ def _asked(
     narrowed = search.all_of(facets) if facets else ""
     looked_at = 0 if amount is None else LOOKED_AT
     typed = frozenset(word for word in analyse(query.q) if len(word) > LEAST_WORD) if " " in query.q else frozenset()
-    without = search.any_of(unit.unwanted() for unit in wish.without) if wish.without else ""
     return _Asked(
         query, units, least, narrowed, amount, looked_at, near, nearing, wish.span, sized, wish.sizes if sized else (),
-        typed if len(typed) > 1 else frozenset(), without, broad, tree, columns,
+        typed if len(typed) > 1 else frozenset(), wishes.refused(wish), broad, tree, columns,
     )  # fmt: skip
 
 
@@ -529,8 +528,11 @@ def _anywhere(asked: _Asked) -> str:
 
 def _narrowed(asked: _Asked, tier: str) -> str:
     """What fits a tier, and all else that is asked for."""
-    expression = search.all_of([tier, asked.narrowed])
-    return search.but_not(expression, asked.without) if asked.without else expression
+    return _but_refused(search.all_of([tier, asked.narrowed]), asked.without)
+
+
+def _but_refused(expression: str, refused: str) -> str:
+    return search.but_not(expression, refused) if refused else expression
 
 
 class Sort(NamedTuple):
@@ -587,10 +589,7 @@ def match_of(query: Query, listing_id: int) -> dict[str, Any] | None:
     amount = wish.amount if wish.asks()[1] else None
     held = [search.any_of(search.has(one) for one in token.split("|")) for token in _tokens(wish, query)]
     sized = [wishes.in_size(wish)] if wish.asks()[0] else []  # several sizes are of one way to read them
-    expression = search.all_of([*held, *sized])
-    if wish.without:
-        expression = search.but_not(expression, search.any_of(unit.unwanted() for unit in wish.without))
-    match = search.matching(expression)
+    match = search.matching(_but_refused(search.all_of([*held, *sized]), wishes.refused(wish)))
     for condition, order in (("=", "ASC"), (">", "DESC")):
         narrowed = match._replace(
             condition=f"{match.condition} AND {match.order} {condition} ?", params=(*match.params, listing_id)

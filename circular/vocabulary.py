@@ -41,8 +41,9 @@ _LINKS = frozenset("a au aux d da de del des do dos du el en et for la le les of
 _OF = frozenset(
     "a au aux com con contra contre d da das de del des do dos du for of para pour pou sou sur with".split()
 )
-# What follows one of these is not wanted, or not there; what follows one of NOT right away.
+# Before a number in a title, what says that so many of something stand beside the thing, or are the thing.
 _BESIDE = frozenset("a ak and avec con com de e et of plu with y".split())
+# What follows one of these is not wanted, or not there; what follows one of NOT right away.
 LACKING = frozenset("san sans without sin sem sauf excepte excepto exceto hormi hor except".split())
 NOT = frozenset("pa pas non not no nao".split())
 WITHOUT = LACKING | {"pa", "pas", "non", "not"}

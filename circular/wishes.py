@@ -100,7 +100,7 @@ class Spot(NamedTuple):
 
 class Wish(NamedTuple):
     """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do, and so will a title that
-    has one of `marks`. `span`: a range of them, or of seats. `either`: one number says the size or the quantity;
+    has one of `marks`. `without`: what it must not be or have. `span`: a range of them, or of seats. `either`: one number says the size or the quantity;
     `by_metre`: the quantity sooner (`100 m de câble`, `3 m3`).
     """
 
@@ -878,6 +878,11 @@ def in_size(wish: Wish) -> str:
     exactly = [*ways, *map(has, _marked(wish))]
     within = map(has, wish.span.tokens()) if wish.span else ()
     return all_of(any_of(some) for some in (exactly, list(within)) if some)
+
+
+def refused(wish: Wish) -> str:
+    """An expression for the listings that are, or have, what is not wanted; none when nothing is refused."""
+    return any_of(unit.unwanted() for unit in wish.without) if wish.without else ""
 
 
 def _marked(wish: Wish) -> list[str]:
