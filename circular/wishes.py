@@ -100,8 +100,8 @@ class Spot(NamedTuple):
 
 class Wish(NamedTuple):
     """What is wanted. `sizes`: ways to read the sizes asked for, each in mm; any of them will do, and so will a title that
-    has one of `marks`. `without`: what it must not be or have. `span`: a range of them, or of seats. `either`: one number says the size or the quantity;
-    `by_metre`: the quantity sooner (`100 m de câble`, `3 m3`).
+    has one of `marks`. `without`: what it must not be or have. `span`: a range of sizes, or of seats. `either`: one number
+    says the size or the quantity; `by_metre`: the quantity sooner (`100 m de câble`, `3 m3`).
     """
 
     units: tuple[Unit, ...] = ()
