@@ -849,14 +849,15 @@ def instead(wish: Wish) -> Iterator[str]:
 
 
 def tokens(wish: Wish, families: Families = None) -> list[str]:
-    """One token for each thing, size, place and price of a wish (several joined by | where any will do), and for each word
-    that nothing has yet: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
+    """One token for each thing, size, place and price of a wish (several joined by | where any will do), words that nothing
+    has yet among them: what a listing must hold that fits exactly, or a text, where it does not matter what is itself.
     """
-    things = _things_of(wish.units)
+    units = tuple(dict.fromkeys((*wish.units, *map(_plain, wish.ignored))))  # as it is read once a listing has the word
+    things = _things_of(units)
     sized, counted = wish.asks() if families is not None else (False, False)
     least = least_of(sized=sized, counted=counted)
     said = clauses(things, families, least)
-    said += [clause for unit in wish.units if unit not in things for clause in unit.clauses(families)]
+    said += [clause for unit in units if unit not in things for clause in unit.clauses(families)]
     found = ["|".join(dict.fromkeys(clause)) for clause in said]
     if wish.spot is not None:
         found.append("|".join(wish.spot.tokens))
@@ -869,7 +870,7 @@ def tokens(wish: Wish, families: Families = None) -> list[str]:
         found.append("|".join(search.facet("u", unit) for unit in wish.amount.units))
     if wish.price is not None and families is not None:
         found.append("|".join(ranges.at_most(wish.price)))
-    return [*found, *map(search.word, wish.ignored)]
+    return found
 
 
 def in_size(wish: Wish) -> str:

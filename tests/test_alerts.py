@@ -299,6 +299,7 @@ def searched(town: Town) -> Town:
     q=st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join),
     facet=st.sampled_from([{}, {"category": "bois"}, {"place": "la-sphere"}, {"kind": "tool"}, {"commune": "97213"}]),
 )
+@example(title="girafe", description="", category="bois-planche", q="planche bois girafe", facet={})
 @example(
     title="porte", description="girafe", category="bois-planche", q="neuf girafe", facet={}
 )  # nine, of what is unknown
